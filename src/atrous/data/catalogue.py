@@ -1,0 +1,36 @@
+"""Data sets by name, as `--data SPEC=PATH` opens them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from atrous.data.coco import open_coco
+from atrous.data.shapes import Shapes
+from atrous.data.source import Source
+from atrous.types import BadInput
+
+SOURCES: dict[str, Callable[[Path, str], Source]] = {"coco-panoptic": open_coco}
+
+
+def open_data(spec: str, split: str) -> Source:
+    """The split of a data set: "shapes", or "SPEC=PATH" with SPEC one of `SOURCES`.
+
+    Raises: BadInput for an unknown name (the nearest is suggested), or a folder without the data.
+    """
+    name, equals, path = spec.partition("=")
+    if name == "shapes" and not equals:
+        if split not in ("train", "val"):
+            raise BadInput(f"--split {split}: shapes has train and val")
+        return Shapes(split)
+    known = ["shapes", *SOURCES]
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=2, cutoff=0.4) or known
+        raise BadInput(f"--data {spec}: no data set {name!r}, did you mean {' or '.join(near)}?")
+    if name == "shapes" or not path:
+        example = "shapes" if name == "shapes" else f"{name}=PATH"
+        raise BadInput(f"--data {spec}: write {example}")
+    if not Path(path).is_dir():
+        raise BadInput(f"{path}: no such folder: check the path after {name}=")
+    return SOURCES[name](Path(path), split)

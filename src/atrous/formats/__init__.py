@@ -1,0 +1,51 @@
+"""Reads images and label files of any make, and writes ours; nothing here needs torch.
+
+images.py    whatever Pillow opens -> (h, w, 3) uint8
+panoptic.py  COCO panoptic, both directions of PNG and JSON
+files.py     JSON, class maps, confidence and overlays, written whole or not at all
+"""
+
+from __future__ import annotations
+
+from atrous.formats.files import (
+    read_json,
+    write_class_map,
+    write_confidence,
+    write_image,
+    write_json,
+)
+from atrous.formats.images import MAX_PIXELS, from_pillow, image_files, read_image
+from atrous.formats.panoptic import (
+    MAX_ID,
+    PanopticEntry,
+    decode_ids,
+    encode_ids,
+    panoptic_json,
+    read_panoptic,
+    read_segments,
+    segment_info,
+    segment_rows,
+    write_panoptic,
+)
+
+__all__ = [
+    "MAX_PIXELS",
+    "read_image",
+    "from_pillow",
+    "image_files",
+    "MAX_ID",
+    "encode_ids",
+    "decode_ids",
+    "read_panoptic",
+    "read_segments",
+    "segment_rows",
+    "write_panoptic",
+    "segment_info",
+    "PanopticEntry",
+    "panoptic_json",
+    "read_json",
+    "write_json",
+    "write_class_map",
+    "write_confidence",
+    "write_image",
+]

@@ -1,0 +1,1 @@
+"""From maps to instances and back: keypoints, votes, grouping, fusion; numpy alone."""

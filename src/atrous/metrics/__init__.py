@@ -1,0 +1,1 @@
+"""Scores as small accumulators: numpy in, frozen results out; no torch."""

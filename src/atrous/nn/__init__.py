@@ -1,0 +1,1 @@
+"""Layers, backbones, context modules, decoders and losses: torch alone, no labels, no disk."""

@@ -1,0 +1,182 @@
+"""A checkpoint in use: image in, result out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from torch import Tensor
+
+from atrous.data.transforms import InputRule
+from atrous.formats import from_pillow, read_image
+from atrous.instances.keypoints import KeypointNumbers
+from atrous.labels import LabelSpace
+from atrous.recipes.recipe import system_of
+from atrous.result import Result
+from atrous.run.checkpoint import Header, read_header, read_weights
+from atrous.run.predict import view
+from atrous.systems.deeperlab import DeeperLab
+from atrous.types import BadInput, Image
+
+__all__ = ["Parser", "Result", "bundled", "find_model", "load", "pick_device"]
+
+Picture = str | Path | Pillow.Image | np.ndarray | Tensor
+MODELS = Path(__file__).parent / "models"
+
+
+def load(model: str | Path, *, device: str = "auto") -> Parser:
+    """A parser from a bundled model's name, a run folder, or a .safetensors file.
+
+    device  "auto" (CUDA where there is one), "cpu", "cuda" or "mps"
+
+    Raises: BadInput if there is no such model (the nearest names are suggested) or device.
+    """
+    path = find_model(model)
+    header = read_header(path)
+    system, rule = system_of(header)
+    weights = {k: v.float() if v.is_floating_point() else v for k, v in read_weights(path).items()}
+    try:
+        system.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadInput(f"{path}: its weights do not fit its network: save it again") from error
+    return Parser(system, rule, header=header, device=pick_device(device))
+
+
+def bundled() -> tuple[str, ...]:
+    """Names of the models in the package."""
+    return tuple(sorted(path.stem for path in MODELS.glob("*.safetensors")))
+
+
+def find_model(model: str | Path) -> Path:
+    """The file of a model: a bundled name, a run folder's last.safetensors, or a path."""
+    name, path = str(model), Path(model)
+    if name in bundled():
+        return MODELS / f"{name}.safetensors"
+    if path.is_dir():
+        found = path / "last.safetensors"
+        if not found.is_file():
+            raise BadInput(f"{path}: holds no last.safetensors: finish the run, or --resume it")
+        return found
+    if path.suffix == ".safetensors" or path.exists():
+        return path
+    near = difflib.get_close_matches(name, bundled(), n=2, cutoff=0.4) or list(bundled())
+    raise BadInput(
+        f"no model is called {name!r}: did you mean {' or '.join(near)}? "
+        "A run folder or a .safetensors file will do too"
+    )
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; "auto" is CUDA where there is one.
+
+    Raises: BadInput if there is none.
+    """
+    has = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if name == "auto":
+        return torch.device("cuda" if has["cuda"] else "cpu")
+    if not has.get(name):
+        there = ", ".join(n for n, is_there in has.items() if is_there)
+        raise BadInput(f"--device {name}: not on this machine, there is {there}")
+    return torch.device(name)
+
+
+class Parser:
+    """Parses images; never changes, and may be called from several threads."""
+
+    def __init__(
+        self, system: DeeperLab, rule: InputRule, *, header: Header, device: torch.device
+    ) -> None:
+        self._system = system.eval().requires_grad_(False).to(device)
+        self._rule, self._device, self.header = rule, device, header
+
+    @property
+    def labels(self) -> LabelSpace:
+        """The classes that the model knows."""
+        return self._system.labels
+
+    @property
+    def fusion(self) -> KeypointNumbers:
+        """The numbers of the fusion."""
+        return self._system.fusion
+
+    @property
+    def input(self) -> InputRule:
+        """How images are resized and normalised."""
+        return self._rule
+
+    @property
+    def network(self) -> DeeperLab:
+        """The network, an `nn.Module`, in evaluation mode."""
+        return self._system
+
+    @overload
+    def __call__(self, images: Picture) -> Result: ...
+    @overload
+    def __call__(self, images: list[Picture]) -> list[Result]: ...
+    @overload
+    def __call__(self, images: Iterator[Picture]) -> Iterator[Result]: ...
+
+    def __call__(
+        self, images: Picture | Iterable[Picture]
+    ) -> Result | list[Result] | Iterator[Result]:
+        """Parses one image, a list of them, or an iterator, lazily.
+
+        An image is a path, a Pillow image, an array (h, w, 3) uint8, or a tensor (3, h, w) uint8.
+
+        Raises: BadInput for a file that cannot be read, or an array of another kind.
+        """
+        if isinstance(images, list | tuple):
+            return [self._one(image) for image in images]
+        if isinstance(images, Iterator):
+            return (self._one(image) for image in images)
+        return self._one(images)  # type: ignore[arg-type]
+
+    def replace(
+        self, *, output_stride: int | None = None, fusion: KeypointNumbers | None = None
+    ) -> Parser:
+        """A parser with another output stride or other fusion numbers; weights are shared.
+
+        Raises: ValueError for an output stride that the network does not have.
+        """
+        old = self._system
+        stride = output_stride or old.network.output_stride
+        network = replace(old.network, output_stride=stride)
+        with torch.device("meta"):
+            system = DeeperLab(network, old.labels, fusion=fusion or old.fusion, losses=old.losses)
+        system.load_state_dict(old.state_dict(), assign=True)
+        return Parser(system, self._rule, header=self.header, device=self._device)
+
+    def _one(self, image: Picture) -> Result:
+        pixels, file = _pixels(image)
+        seen = view(self._system, pixels, self._rule, self._device)
+        parse = self._system.parse([seen])
+        return Result(parse, pixels, self.labels, name=Path(file).stem, file=file)
+
+
+def _pixels(image: Picture) -> tuple[Image, str]:
+    """(h, w, 3) uint8 and a file name for whatever a user calls an image."""
+    if isinstance(image, str | Path):
+        return read_image(image), Path(image).name
+    if isinstance(image, Pillow.Image):
+        return from_pillow(image), "image.png"
+    if isinstance(image, Tensor):
+        image = image.detach().cpu().numpy()
+        if image.ndim == 3 and image.shape[0] == 3:
+            image = image.transpose(1, 2, 0)
+    if not isinstance(image, np.ndarray):
+        raise BadInput(f"a {type(image).__name__} is no image: give a path, array or Pillow image")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise BadInput(
+            f"an image of {image.dtype} {image.shape}: give uint8 (h, w, 3), RGB, levels 0 to 255"
+        )
+    return np.ascontiguousarray(image), "image.png"

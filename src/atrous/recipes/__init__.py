@@ -1,0 +1,38 @@
+"""Every recipe by name: the only place where network, data and schedule meet."""
+
+from __future__ import annotations
+
+import difflib
+
+from atrous.labels import Label, LabelSpace, distinct_colours
+from atrous.recipes.deeperlab import LIGHT, WIDER
+from atrous.recipes.recipe import Recipe, Reported
+from atrous.systems.deeperlab import DeeperLab
+from atrous.types import BadInput
+
+__all__ = ["RECIPES", "Recipe", "Reported", "create", "find"]
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (LIGHT, WIDER)}
+
+
+def find(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises: BadInput if there is none; the nearest names are suggested.
+    """
+    if name in RECIPES:
+        return RECIPES[name]
+    near = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.4) or list(RECIPES)
+    raise BadInput(f"no recipe is called {name!r}: did you mean {' or '.join(near)}?")
+
+
+def create(name: str, *, classes: int) -> DeeperLab:
+    """The untrained network of a recipe, an `nn.Module` from images (b, 3, h, w) to maps.
+
+    Classes are all things, without names; train with data for real ones.
+
+    Raises: BadInput if there is no recipe of that name or no class.
+    """
+    colours = distinct_colours(classes)
+    labels = tuple(Label(f"class {i}", colours[i], True, i) for i in range(classes))
+    return find(name).build(LabelSpace(labels))

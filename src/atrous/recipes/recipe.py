@@ -1,0 +1,152 @@
+"""A recipe: network, input, losses, fusion and schedule in one frozen value."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from atrous.data.transforms import InputRule
+from atrous.instances.keypoints import KeypointNumbers
+from atrous.labels import LabelSpace
+from atrous.run.checkpoint import Header
+from atrous.run.train import TrainSettings
+from atrous.systems.deeperlab import DeeperLab, DeeperLabLoss, DeeperLabNetwork
+from atrous.types import BadInput
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A row of a paper's table: where it stands and what it says, in percent."""
+
+    where: str
+    data: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All numbers that make a model, but the classes, which come from the data."""
+
+    name: str
+    network: DeeperLabNetwork
+    input: InputRule
+    train: TrainSettings
+    losses: DeeperLabLoss = field(default_factory=DeeperLabLoss)
+    fusion: KeypointNumbers = field(default_factory=KeypointNumbers)
+    seed: int = 0
+    reported: tuple[Reported, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise BadInput(f"seed is {self.seed}: it must be from 0 to 2^63 - 1")
+
+    def build(self, labels: LabelSpace) -> DeeperLab:
+        """The untrained system for these classes."""
+        return DeeperLab(self.network, labels, fusion=self.fusion, losses=self.losses)
+
+    def header(self, labels: LabelSpace) -> Header:
+        """Metadata of a model file; all but `recipe` is read for prediction."""
+        return {
+            "network": {"system": "deeperlab", **asdict(self.network)},
+            "labels": labels.to_json(),
+            "input": asdict(self.input),
+            "fusion": asdict(self.fusion),
+            "recipe": self.record(),
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The recipe's numbers as plain data."""
+        parts = ("losses", "train")
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            **{part: asdict(getattr(self, part)) for part in parts},
+        }
+
+
+def system_of(header: Header) -> tuple[DeeperLab, InputRule]:
+    """The untrained system that a model file describes, and its input rule.
+
+    Raises: BadInput if the file holds a system that this version does not know.
+    """
+    network = dict(header["network"])
+    system = network.pop("system")
+    if system != "deeperlab":
+        raise BadInput(f"this version knows no system {system!r}: update atrous")
+    labels = LabelSpace.from_json(header["labels"])
+    fusion = revive(KeypointNumbers, header["fusion"])
+    built = DeeperLab(revive(DeeperLabNetwork, network), labels, fusion=fusion)
+    return built, revive(InputRule, header["input"])
+
+
+def revive(kind: type[T], data: Mapping[str, Any]) -> T:
+    """A dataclass from plain data; lists become tuples.
+
+    Raises: BadInput for a field that the class does not have.
+    """
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise BadInput(f"the model has {unknown}, which this version does not know: update atrous")
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """The recipe with settings such as "train.lr=0.007" or "seed=3" applied in turn.
+
+    Raises: BadInput for an unknown setting (the nearest one is named) or a value of another type.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise BadInput(f"--set {setting}: write NAME=VALUE, such as train.lr=0.007")
+        recipe = _set(recipe, path.strip().split("."), text.strip(), path.strip())
+    return recipe
+
+
+def _set(value: T, path: list[str], text: str, whole: str) -> T:
+    names = {f.name: f for f in fields(value)}  # type: ignore[arg-type]
+    if path[0] not in names or path[0] in ("name", "reported"):
+        raise BadInput(f"--set {whole}: no such setting{_nearest(path[0], names)}")
+    old = getattr(value, path[0])
+    if is_dataclass(old) != (len(path) > 1):
+        raise BadInput(f"--set {whole}: name one number, such as train.lr")
+    if len(path) > 1:
+        new = _set(old, path[1:], text, whole)
+    else:
+        new = _read(text, typing.get_type_hints(type(value))[path[0]], whole)
+    try:
+        return replace(value, **{path[0]: new})  # type: ignore[type-var]
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(f"--set {whole}: {error}") from error
+
+
+def _read(text: str, kind: Any, whole: str) -> Any:
+    """A value of the type that a setting has."""
+    if typing.get_origin(kind) is tuple or isinstance(kind, types.GenericAlias):
+        parts, given = typing.get_args(kind), text.strip("()[] ").split(",")
+        kinds = parts[:1] * len(given) if parts[-1] is Ellipsis else parts
+        if len(kinds) != len(given):
+            raise BadInput(f"--set {whole}: {text!r} needs {len(kinds)} numbers with commas")
+        return tuple(_read(g.strip(), k, whole) for g, k in zip(given, kinds, strict=True))
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise BadInput(f"--set {whole}: {text!r} is neither true nor false")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise BadInput(f"--set {whole}: {text!r} is no {kind.__name__}: give one") from error
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=2)
+    return f": did you mean {' or '.join(near)}?" if near else f": there are {', '.join(known)}"

@@ -1,0 +1,110 @@
+"""The stream of training batches: a pure function of (seed, step, slot)."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from atrous.data.source import Source
+from atrous.data.transforms import Augment, InputRule, augment, generator
+from atrous.tensors import Targets
+from atrous.types import Sample
+
+Item = tuple[Tensor, Targets]
+T = TypeVar("T")
+
+
+def shuffled(count: int, *, seed: int, position: int) -> int:
+    """The sample at a position of the endless stream of shuffled epochs."""
+    epoch, place = divmod(position, count)
+    return int(_order(count, seed, epoch)[place])
+
+
+@lru_cache(maxsize=4)
+def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    random = np.random.Generator(np.random.Philox(key=np.uint64(seed), counter=[0, 1, 0, epoch]))
+    return random.permutation(count)
+
+
+@dataclass(frozen=True)
+class Stream(Dataset[Item]):
+    """Augmented, encoded samples; item = step * batch + slot."""
+
+    source: Source
+    encode: Callable[[Sample], Targets]
+    rule: InputRule
+    settings: Augment
+    seed: int
+    batch: int
+
+    def __getitem__(self, position: int) -> Item:
+        """One network input and its targets."""
+        step, slot = divmod(position, self.batch)
+        sample = self.source[shuffled(len(self.source), seed=self.seed, position=position)]
+        random = generator(self.seed, step=step, slot=slot)
+        sample = augment(sample, self.rule, self.settings, random)
+        return torch.from_numpy(self.rule.normalise(sample.image)), self.encode(sample)
+
+
+def batches(stream: Stream, *, start: int, stop: int, workers: int) -> Iterator[Item]:
+    """The batches of the steps from `start` to `stop`, made ahead by `workers` processes.
+
+    Workers are not forks of this process, whose threads a fork would inherit in any state.
+    """
+    loader = DataLoader(
+        stream,
+        batch_size=stream.batch,
+        sampler=range(start * stream.batch, stop * stream.batch),
+        num_workers=workers,
+        collate_fn=collate,
+        worker_init_fn=_settle,
+        prefetch_factor=2 if workers else None,
+        multiprocessing_context="forkserver" if workers else None,
+    )
+    yield from loader
+
+
+def _settle(_: int) -> None:
+    """One thread a worker; a signal to the run is the parent's to answer."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def collate(items: list[Item]) -> Item:
+    """A batch of inputs and targets from single ones."""
+    images, targets = zip(*items, strict=True)
+    return torch.stack(images), _stack(list(targets))
+
+
+def _stack(values: list[T]) -> T:
+    """Stacks tensors, and dataclasses of tensors field by field."""
+    first: Any = values[0]
+    if isinstance(first, Tensor):
+        return torch.stack(values)  # type: ignore[arg-type,return-value]
+    if is_dataclass(first):
+        columns = {f.name: _stack([getattr(v, f.name) for v in values]) for f in fields(first)}
+        return type(first)(**columns)  # type: ignore[misc,return-value]
+    return values[0]
+
+
+def to_device(value: T, device: torch.device) -> T:
+    """Moves tensors, and dataclasses of tensors field by field."""
+    whole: Any = value
+    if isinstance(whole, Tensor):
+        return whole.to(device, non_blocking=True)  # type: ignore[return-value]
+    if is_dataclass(whole):
+        columns = {f.name: to_device(getattr(whole, f.name), device) for f in fields(whole)}
+        return type(whole)(**columns)  # type: ignore[misc,return-value]
+    return value

@@ -1,0 +1,1 @@
+"""Each paper's figure as code: encode, forward, loss, parse."""

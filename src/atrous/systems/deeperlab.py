@@ -1,0 +1,243 @@
+"""DeeperLab: single-shot panoptic parsing with one decoder and five heads.
+
+Source: DeeperLab (Yang et al., 2019), figure 2 and section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from atrous.instances import keypoints as kp
+from atrous.instances.fuse import fuse, to_pixels
+from atrous.labels import LabelSpace
+from atrous.nn.backbone import build_backbone
+from atrous.nn.context import ASPP
+from atrous.nn.decoder import Head, SpaceToDepthDecoder
+from atrous.nn.losses import bootstrapped_cross_entropy, masked_l1, sigmoid_cross_entropy
+from atrous.nn.resample import resize, sample_grid
+from atrous.semantic import semantic_parse
+from atrous.tensors import KeypointMaps, KeypointTargets, LossTerm, Maps, Targets, View
+from atrous.types import ClassMap, Parse, Sample
+
+KINDS, LINKS = len(kp.KEYPOINTS), len(kp.EDGES)
+
+
+@dataclass(frozen=True, slots=True)
+class DeeperLabNetwork:
+    """What the network is made of.
+
+    decoder_width   channels that depth-to-space leaves at stride 4 (and of the semantic head)
+    kernel          of the large convolutions in decoder and heads
+
+    Source: DeeperLab, figure 2; the Light variant of table 1 has kernel 3 and width 128.
+    """
+
+    backbone: str = "mobilenet-v2-wide5"
+    output_stride: int = 16
+    aspp_width: int = 256
+    aspp_rates: tuple[int, ...] = (6, 12, 18)
+    decoder_width: int = 256
+    instance_width: int = 64
+    kernel: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class DeeperLabLoss:
+    """Weights of the five losses, and how hard and small pixels count.
+
+    keep            share of pixels that the semantic loss keeps, the hardest ones; 1 = all
+    small_area_px   things smaller than this weigh `small_weight` in the semantic loss
+
+    Source: DeeperLab, section 3.4, equation 1; the five weights are PersonLab's.
+    """
+
+    semantic: float = 2.0
+    heatmap: float = 4.0
+    short: float = 1.0
+    middle: float = 0.25
+    long: float = 0.125
+    keep: float = 0.15
+    small_area_px: int = 4096
+    small_weight: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Makes targets from samples; small, so that worker processes can have it.
+
+    Semantic targets are at full resolution, instance targets at stride 4.
+
+    Source: DeeperLab, section 3.3; weights of small instances, section 3.4.
+    """
+
+    labels: LabelSpace
+    fusion: kp.KeypointNumbers
+    losses: DeeperLabLoss
+
+    def __call__(self, sample: Sample) -> Targets:
+        """The targets of one sample."""
+        truth, is_thing = sample.truth, self.labels.is_thing
+        maps, things, valid = kp.encode(truth, is_thing, stride=4, numbers=self.fusion)
+        return Targets(
+            semantic=torch.from_numpy(self.labels.semantic(truth).astype(np.int64)),
+            weight=torch.from_numpy(self._weights(sample)),
+            keypoints=KeypointTargets(
+                heatmap=torch.from_numpy(maps.heatmap > 0),
+                short=torch.from_numpy(maps.short).flatten(0, 1),
+                middle=torch.from_numpy(maps.middle).flatten(0, 1),
+                long=torch.from_numpy(maps.long).flatten(0, 1),
+                instance=torch.from_numpy(things),
+                valid=torch.from_numpy(valid),
+            ),
+        )
+
+    def _weights(self, sample: Sample) -> NDArray[np.float32]:
+        areas = np.bincount(sample.truth.ids.ravel())
+        table = np.ones(len(areas), dtype=np.float32)
+        is_thing = self.labels.is_thing
+        for region in sample.truth.regions:
+            small = region.id < len(areas) and areas[region.id] < self.losses.small_area_px
+            if small and is_thing[region.class_id] and not region.is_crowd:
+                table[region.id] = self.losses.small_weight
+        return table[sample.truth.ids]
+
+
+class DeeperLab(nn.Module):
+    """The network, its targets, its losses, and the fusion of its maps."""
+
+    def __init__(
+        self,
+        network: DeeperLabNetwork,
+        labels: LabelSpace,
+        *,
+        fusion: kp.KeypointNumbers | None = None,
+        losses: DeeperLabLoss | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self.labels = network, labels
+        self.fusion, self.losses = fusion or kp.KeypointNumbers(), losses or DeeperLabLoss()
+        self.encode = Encoder(labels, self.fusion, self.losses)
+        self.backbone = build_backbone(network.backbone, output_stride=network.output_stride)
+        self.context = ASPP(
+            self.backbone.channels,
+            width=network.aspp_width,
+            rates=network.aspp_rates,
+            output_stride=network.output_stride,
+        )
+        self.decoder = SpaceToDepthDecoder(
+            self.backbone.low_channels,
+            network.aspp_width,
+            width=network.decoder_width,
+            kernel=network.kernel,
+            output_stride=network.output_stride,
+        )
+        self.semantic = self._head(len(labels), network.decoder_width)
+        self.heatmap = self._head(KINDS, network.instance_width)
+        self.long = self._head(2 * KINDS, network.instance_width)
+        self.short = self._head(2 * KINDS, network.instance_width)
+        self.middle = self._head(2 * LINKS, network.instance_width)
+
+    def _head(self, channels: int, width: int) -> Head:
+        return Head(self.network.decoder_width, channels, width=width, kernel=self.network.kernel)
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Maps:
+        """Maps at stride 4; offsets are learnt in radii and answered in pixels."""
+        low, high = self.backbone(image)
+        features = self.decoder(low, self.context(high))
+        radius = self.fusion.radius_px
+        return Maps(
+            semantic=self.semantic(features),
+            stride=4,
+            keypoints=KeypointMaps(
+                heatmap=self.heatmap(features),
+                short=self.short(features) * radius,
+                middle=self.middle(features) * radius,
+                long=self.long(features) * radius,
+            ),
+        )
+
+    def loss(self, maps: Maps, targets: Targets) -> tuple[LossTerm, ...]:
+        """The five losses of section 3.4, as sums and counts."""
+        answer, truth = maps.keypoints, targets.keypoints
+        if answer is None or truth is None:
+            raise ValueError("DeeperLab learns from keypoint maps: encode with this system")
+        size_hw = (targets.semantic.shape[-2], targets.semantic.shape[-1])
+        valid = truth.valid.unsqueeze(1)
+        disks = truth.heatmap & valid
+        sources = disks[:, [source for source, _ in kp.EDGES]]
+        things = (truth.instance & truth.valid).unsqueeze(1).expand(-1, KINDS, -1, -1)
+        numbers, radius = self.losses, self.fusion.radius_px
+        semantic = bootstrapped_cross_entropy(
+            resize(maps.semantic, size_hw),
+            targets.semantic,
+            weight=targets.weight,
+            ignore=self.labels.void,
+            keep=numbers.keep,
+        )
+        heatmap = sigmoid_cross_entropy(answer.heatmap, truth.heatmap, valid)
+        short = masked_l1(answer.short / radius, truth.short / radius, disks)
+        middle = masked_l1(answer.middle / radius, truth.middle / radius, sources)
+        long = masked_l1(answer.long / radius, truth.long / radius, things)
+        return (
+            LossTerm("semantic", numbers.semantic, *semantic),
+            LossTerm("heatmap", numbers.heatmap, *heatmap),
+            LossTerm("short", numbers.short, *short),
+            LossTerm("middle", numbers.middle, *middle),
+            LossTerm("long", numbers.long, *long),
+        )
+
+    def parse(self, views: Sequence[View]) -> Parse:
+        """The panoptic parse of one image: semantics at image size, instances by votes.
+
+        Raises: ValueError for more than one view, which keypoints do not merge yet.
+        """
+        if len(views) != 1:
+            raise ValueError(f"{len(views)} views of one image: DeeperLab parses a single view")
+        (view,) = views
+        semantic, confidence = semantic_parse(view, self.labels)
+        stride = min(self.fusion.decode_stride, view.maps.stride)
+        maps, classes = self._on_grid(view, stride)
+        found, cells = kp.decode(
+            maps, self.labels.is_thing[classes], stride=stride, numbers=self.fusion
+        )
+        rows, columns = view.frame.positions()
+        instance = to_pixels(
+            cells,
+            classes,
+            semantic,
+            is_thing=self.labels.is_thing,
+            rows=rows / stride,
+            columns=columns / stride,
+        )
+        return fuse(semantic, confidence, instance, scores=found.scores, labels=self.labels)
+
+    def _on_grid(self, view: View, stride: int) -> tuple[kp.Encoded, ClassMap]:
+        """Keypoint maps and classes on the decoding grid, without the padding of the frame."""
+        answer = view.maps.keypoints
+        if answer is None:
+            raise ValueError("these maps have no keypoints: they are not DeeperLab's")
+        height, width = view.frame.resized_hw
+        step = stride / view.maps.stride
+        rows = torch.arange((height - 1) // stride + 1) * step
+        columns = torch.arange((width - 1) // stride + 1) * step
+
+        def plane(x: Tensor, *shape: int) -> NDArray[np.float32]:
+            y = sample_grid(x[0].float(), rows.to(x.device), columns.to(x.device))
+            array: NDArray[np.float32] = y.cpu().numpy()
+            return array.reshape(*shape, *array.shape[-2:])
+
+        encoded = kp.Encoded(
+            heatmap=plane(answer.heatmap.float().sigmoid(), KINDS),
+            short=plane(answer.short, KINDS, 2),
+            middle=plane(answer.middle, LINKS, 2),
+            long=plane(answer.long, KINDS, 2),
+        )
+        classes = plane(view.maps.semantic, len(self.labels)).argmax(axis=0)
+        return encoded, classes.astype(self.labels.empty((0, 0)).dtype)

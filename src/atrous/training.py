@@ -1,0 +1,162 @@
+"""A recipe in use: data in, run folder out."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atrous.convert import adopt, read_start, unfold
+from atrous.data.source import Source
+from atrous.data.transforms import Augment, InputRule, pad, resized
+from atrous.formats import write_json
+from atrous.recipes import Recipe, find
+from atrous.recipes.recipe import override
+from atrous.run.batches import Stream
+from atrous.run.checkpoint import read_state, states, write_model
+from atrous.run.evaluate import evaluate
+from atrous.run.predict import view
+from atrous.run.train import Outcome
+from atrous.run.train import train as run_training
+from atrous.systems.deeperlab import DeeperLab
+from atrous.types import BadInput, Image, Parse
+
+UNFOLD_PHOTOS = 64
+
+
+def train(
+    recipe: str | Recipe,
+    *,
+    data: Source,
+    out: str | Path,
+    val: Source | None = None,
+    settings: tuple[str, ...] = (),
+    init: str | Path | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    workers: int = 0,
+    quiet: bool = False,
+) -> Outcome:
+    """Trains a recipe on any `Source` and leaves a run folder with last.safetensors.
+
+    settings  such as ("train.iterations=800", "seed=3")
+    init      a model file, or a public checkpoint (torchvision's MobileNetV2, deeplab-lite)
+    workers   processes that read images; with any, a script needs its `__main__` guard
+    resume    go on from the last state in `out`; the recipe and settings must be the same
+
+    Raises: BadInput for an unknown recipe or setting, data without samples, a folder that holds a
+    run already, or one that cannot be resumed.
+    """
+    chosen = override(find(recipe) if isinstance(recipe, str) else recipe, settings)
+    run = Path(out)
+    if len(data) == 0:
+        raise BadInput("the data set has no images: check --data and --split")
+    record = _record(chosen, data)
+    _prepare(run, record, resume=resume)
+    torch.manual_seed(chosen.seed)
+    system = chosen.build(data.labels)
+    if init is not None and not states(run):
+        _initialise(system, Path(init), data, chosen.input)
+    place = torch.device(device)
+    rule = replace(chosen.input, multiple=max(16, chosen.network.output_stride))
+    augment = Augment(chosen.train.crop, chosen.train.scales, chosen.train.flip)
+    outcome = run_training(
+        system,
+        Stream(data, system.encode, rule, augment, chosen.seed, chosen.train.batch),
+        chosen.train,
+        run=run,
+        device=place,
+        workers=workers,
+        quiet=quiet,
+        score=_scorer(system, val, chosen, run, place),
+    )
+    weights = read_state(states(run)[-1]).weights
+    write_model(run / "last.safetensors", weights, chosen.header(data.labels))
+    return outcome
+
+
+def _record(recipe: Recipe, data: Source) -> dict[str, Any]:
+    """What run.json holds: all that decides how the run goes."""
+    return {
+        "schema": 1,
+        "recipe": json.loads(
+            json.dumps({**recipe.record(), **recipe.header(data.labels), "images": len(data)})
+        ),
+        "versions": {name: version(name) for name in ("atrous", "torch", "numpy")}
+        | {"python": platform.python_version()},
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _prepare(run: Path, record: dict[str, Any], *, resume: bool) -> None:
+    """Makes a new run's folder, or checks that an old one can go on; restores its threads."""
+    path = run / "run.json"
+    if not resume:
+        if path.exists() or states(run):
+            raise BadInput(f"{run}: holds a run already: --resume goes on, or choose another --out")
+        write_json(path, record)
+        return
+    if not path.exists():
+        raise BadInput(f"{run}: no run to resume: leave --resume out to start one")
+    before = json.loads(path.read_text())
+    if before["recipe"] != record["recipe"]:
+        raise BadInput(f"{run}: {_difference(before['recipe'], record['recipe'])}")
+    torch.set_num_threads(before["threads"])
+
+
+def _difference(before: Any, now: Any, name: str = "") -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted({*before, *now}):
+            if before.get(key) != now.get(key):
+                return _difference(before.get(key), now.get(key), f"{name}.{key}".strip("."))
+    return f"the run was started with {name} = {before}, not {now}: give the same command again"
+
+
+def _initialise(system: DeeperLab, path: Path, data: Source, rule: InputRule) -> None:
+    start = read_start(path)
+    adopt(system, start)
+    if start.folded:
+        unfold(system, start.folded, _photos(data, rule))
+
+
+def _photos(data: Source, rule: InputRule) -> Iterator[Tensor]:
+    """Up to 64 photos, evenly spread over the data, as a network sees them in prediction."""
+    for index in np.unique(np.linspace(0, len(data) - 1, UNFOLD_PHOTOS).astype(int)):
+        small = resized(data[int(index)].image, rule)
+        padded = pad(small, rule.padded((small.shape[0], small.shape[1])), rule)
+        yield torch.from_numpy(rule.normalise(padded))[None]
+
+
+def _scorer(
+    system: DeeperLab, val: Source | None, recipe: Recipe, run: Path, device: torch.device
+) -> Callable[[], dict[str, Any]] | None:
+    """Scores the validation data during training and keeps the model of the best PQ."""
+    if val is None:
+        if recipe.train.eval_every:
+            raise BadInput("train.eval_every needs validation data: name it with --val-split")
+        return None
+    best = [-1.0]
+
+    def score() -> dict[str, Any]:
+        system.eval()
+        scores = evaluate(_parser(system, recipe.input, device), val, labels=val.labels)
+        if scores.panoptic.all.pq > best[0]:
+            best[0] = scores.panoptic.all.pq
+            write_model(run / "best.safetensors", system.state_dict(), recipe.header(val.labels))
+        answer = scores.to_json()
+        return {k: answer[k] for k in ("panoptic", "covering", "semantic")}
+
+    return score
+
+
+def _parser(system: DeeperLab, rule: InputRule, device: torch.device) -> Callable[[Image], Parse]:
+    return lambda image: system.parse([view(system, image, rule, device)])

@@ -1,0 +1,93 @@
+"""The plain nouns that every room shares, on numpy alone.
+
+Coordinates are (y, x), sizes (h, w), boxes (y0, x0, y1, x1) with the last row and column outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""(h, w, 3) RGB."""
+IdMap = NDArray[np.int32]
+"""(h, w) segment ids, 0 = void."""
+ClassMap = NDArray[np.uint8] | NDArray[np.uint16]
+"""(h, w) class ids; the largest value of the type = void."""
+FloatMap = NDArray[np.float32]
+
+
+class BadInput(ValueError):
+    """The user gave something that cannot be used; the message says what, where and the mend.
+
+    The command line prints it as one line and exits with 2.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """What one id of an id map stands for: a class, and whether it is a crowd of things."""
+
+    id: int
+    class_id: int
+    is_crowd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An id map and its regions: ground truth and predictions meet the metrics in this form.
+
+    ids      (h, w) int32, 0 = void
+    regions  one for each id in `ids` but 0; a region need not have pixels left
+    """
+
+    ids: IdMap
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image with its ground truth; image and label have the same size."""
+
+    name: str
+    image: Image
+    truth: Labelled
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a parsed image.
+
+    area  in pixels; box (y0, x0, y1, x1) in pixels, half open; score in [0, 1]
+    """
+
+    id: int
+    class_id: int
+    name: str
+    is_thing: bool
+    score: float
+    area: int
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """What a system says about one image.
+
+    panoptic    (h, w) int32 segment ids, 0 = void
+    semantic    (h, w) class ids before fusion
+    confidence  (h, w) float32 in [0, 1], the probability of the class in `semantic`
+    segments    one for each id in `panoptic` but 0
+    """
+
+    panoptic: IdMap
+    semantic: ClassMap
+    confidence: FloatMap
+    segments: tuple[Segment, ...]
+
+    @property
+    def labelled(self) -> Labelled:
+        """The form that the metrics read."""
+        return Labelled(self.panoptic, tuple(Region(s.id, s.class_id) for s in self.segments))

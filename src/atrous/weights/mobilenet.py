@@ -1,0 +1,36 @@
+"""Key maps of MobileNetV2 and of networks that stand on it."""
+
+from __future__ import annotations
+
+UNITS = 17
+
+
+def _torchvision() -> dict[str, str]:
+    rows = {"features.0.0": "backbone.stem.conv", "features.0.1": "backbone.stem.norm"}
+    for unit in range(UNITS):
+        there, here = f"features.{unit + 1}.conv", f"backbone.units.{unit}"
+        parts = ("depthwise",) if unit == 0 else ("expand", "depthwise")
+        for place, part in enumerate(parts):
+            rows[f"{there}.{place}.0"] = f"{here}.{part}.conv"
+            rows[f"{there}.{place}.1"] = f"{here}.{part}.norm"
+        rows[f"{there}.{len(parts)}"] = f"{here}.project.conv"
+        rows[f"{there}.{len(parts) + 1}"] = f"{here}.project.norm"
+    return rows
+
+
+def _deeplab_lite() -> dict[str, str]:
+    rows = {
+        "backbone.stem": "backbone.stem",
+        "aspp0": "context.point",
+        "image_pooling": "context.pool",
+    }
+    for unit in range(UNITS):
+        for part in ("expand", "depthwise", "project"):
+            rows[f"backbone.blocks.{unit}.{part}"] = f"backbone.units.{unit}.{part}"
+    return rows
+
+
+TORCHVISION_MOBILENET_V2 = _torchvision()
+"""Convolutions and norms apart; the norms' eps is 1e-5."""
+DEEPLAB_LITE = _deeplab_lite()
+"""Convolutions with a bias that their norm was folded into."""

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from atrous.data.shapes import Shapes
+from atrous.data.transforms import Augment, InputRule
+from atrous.run.batches import Stream, batches, shuffled
+from atrous.run.checkpoint import read_header, read_weights, states
+from atrous.run.train import TrainSettings, build_optimiser
+from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
+from atrous.training import train
+from atrous.types import BadInput
+
+DATA = Shapes("train", size_hw=(65, 65), count=20)
+TINY = (
+    "network.decoder_width=8",
+    "network.aspp_width=16",
+    "network.instance_width=8",
+    "train.batch=2",
+    "train.crop=33",
+    "train.checkpoint_every=3",
+    "input.longest_side=65",
+)
+PROGRAM = """
+import sys
+import torch
+from atrous.data.shapes import Shapes
+from atrous.training import train
+torch.set_num_threads(1)
+out, resume, *settings = sys.argv[1:]
+train("deeperlab-light", data=Shapes("train", size_hw=(65, 65), count=20), out=out,
+      settings=tuple(settings), resume=resume == "resume", workers=0, quiet=True)
+"""
+
+
+def start(out: Path, mode: str, *settings: str) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-c", PROGRAM, str(out), mode, *TINY, *settings]
+    return subprocess.Popen(words, stderr=subprocess.PIPE)
+
+
+def steps(run: Path) -> list[int]:
+    log = run / "log.jsonl"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [json.loads(line)["step"] for line in lines if line.endswith("}")]
+
+
+def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
+    last, kill_at = "train.iterations=14", random.randrange(4, 12)
+    whole = start(tmp_path / "whole", "new", last)
+    killed = start(tmp_path / "killed", "new", last)
+    while len(steps(tmp_path / "killed")) < kill_at and killed.poll() is None:
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    first = steps(tmp_path / "killed")
+    resumed = start(tmp_path / "killed", "resume", last)
+    for process in (whole, resumed):
+        assert process.communicate()[1] == b""
+    files = [(tmp_path / run / "last.safetensors").read_bytes() for run in ("whole", "killed")]
+    assert files[0] == files[1], f"killed after {len(first)} steps"
+    assert steps(tmp_path / "killed") == list(range(14))
+
+
+def test_the_log_of_a_resumed_run_says_where_it_went_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train("deeperlab-light", data=DATA, out=run, settings=(*TINY, "train.iterations=6"), quiet=True)
+    for state in states(run)[1:]:
+        (state / "counters.json").rename(state / "lost")  # a state that never was complete
+        state.rename(state.with_name(f".{state.name}"))
+    train(
+        "deeperlab-light",
+        data=DATA,
+        out=run,
+        settings=(*TINY, "train.iterations=6"),
+        resume=True,
+        quiet=True,
+    )
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(6))
+    assert [row["step"] for row in rows if row.get("resumed")] == [3]
+
+
+def test_equal_runs_give_equal_bytes_whatever_the_workers(tmp_path: Path) -> None:
+    files = []
+    for workers in (0, 1):
+        run = tmp_path / str(workers)
+        settings = (*TINY, "train.iterations=2")
+        train("deeperlab-light", data=DATA, out=run, settings=settings, workers=workers, quiet=True)
+        files.append((run / "last.safetensors").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_the_model_file_alone_says_all_that_prediction_needs(tmp_path: Path) -> None:
+    train(
+        "deeperlab-light",
+        data=DATA,
+        out=tmp_path / "run",
+        settings=(*TINY, "train.iterations=1"),
+        quiet=True,
+    )
+    header = read_header(tmp_path / "run" / "last.safetensors")
+    assert {"network", "labels", "input", "fusion", "recipe", "format"} == set(header)
+    assert header["network"]["decoder_width"] == 8
+
+
+def test_frozen_parts_stay_as_they_are(tmp_path: Path) -> None:
+    settings = (*TINY, "train.iterations=2", "train.freeze=backbone", "train.norm_momentum=0.5")
+    train("deeperlab-light", data=DATA, out=tmp_path / "run", settings=settings, quiet=True)
+    once = (*settings, "train.iterations=1")
+    train("deeperlab-light", data=DATA, out=tmp_path / "once", settings=once, quiet=True)
+    two, one = (read_weights(tmp_path / n / "last.safetensors") for n in ("run", "once"))
+    changed = {k.split(".")[0] for k in one if not torch.equal(one[k], two[k])}
+    assert "backbone" not in changed
+    assert {"context", "decoder", "semantic"} <= changed
+
+
+def test_an_unknown_part_to_freeze_is_refused(tmp_path: Path) -> None:
+    settings = (*TINY, "train.iterations=1", "train.freeze=backbon")
+    with pytest.raises(BadInput, match="no part is called 'backbon'"):
+        train("deeperlab-light", data=DATA, out=tmp_path / "r", settings=settings, quiet=True)
+
+
+def test_validation_scores_are_logged_and_the_best_model_is_kept(tmp_path: Path) -> None:
+    train(
+        "deeperlab-light",
+        data=DATA,
+        val=Shapes("val", size_hw=(65, 65), count=2),
+        out=tmp_path / "run",
+        settings=(*TINY, "train.iterations=2", "train.eval_every=2"),
+        quiet=True,
+    )
+    rows = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert set(rows[-1]["eval"]) == {"panoptic", "covering", "semantic"}
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_weight_decay_spares_depthwise_kernels_norms_and_biases() -> None:
+    network = DeeperLab(DeeperLabNetwork(decoder_width=8), DATA.labels)
+    decayed, others = build_optimiser(network, TrainSettings(1, 2, 33)).param_groups
+    assert decayed["weight_decay"] == 4e-5
+    assert others["weight_decay"] == 0
+    assert all(p.ndim == 4 and p.shape[1] > 1 for p in decayed["params"])
+    assert all(p.ndim == 1 or p.shape[1] == 1 for p in others["params"])
+
+
+def test_every_epoch_shows_every_sample_once() -> None:
+    order = [shuffled(7, seed=3, position=p) for p in range(21)]
+    assert [sorted(order[i : i + 7]) for i in (0, 7, 14)] == [list(range(7))] * 3
+    assert order[:7] != order[7:14]
+
+
+def test_the_stream_does_not_depend_on_where_it_starts() -> None:
+    system = DeeperLab(DeeperLabNetwork(decoder_width=8), DATA.labels)
+    stream = Stream(DATA, system.encode, InputRule(longest_side=65), Augment(33), 5, 2)
+    whole = list(batches(stream, start=0, stop=3, workers=0))
+    tail = list(batches(stream, start=2, stop=3, workers=0))
+    assert torch.equal(whole[2][0], tail[0][0])
+    assert torch.equal(whole[2][1].semantic, tail[0][1].semantic)
+
+
+@pytest.mark.parametrize(
+    "setting", ["train.batch=1", "train.precision=fp8", "train.iterations=0", "train.crop=32"]
+)
+def test_settings_that_cannot_be_are_refused(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(BadInput, match=setting.split("=")[0]):
+        train("deeperlab-light", data=DATA, out=tmp_path, settings=(*TINY, setting), quiet=True)
+
+
+def test_bf16_autocast_trains(tmp_path: Path) -> None:
+    settings = (*TINY, "train.iterations=1", "train.precision=bf16")
+    train("deeperlab-light", data=DATA, out=tmp_path / "run", settings=settings, quiet=True)
+    row = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
+    assert np.isfinite(row["loss"])

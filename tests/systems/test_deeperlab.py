@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from atrous.data.shapes import Shapes
+from atrous.instances.keypoints import KeypointNumbers
+from atrous.metrics.panoptic import PanopticQuality
+from atrous.run.batches import collate
+from atrous.systems.deeperlab import DeeperLab, DeeperLabLoss, DeeperLabNetwork
+from atrous.tensors import Frame, KeypointMaps, Maps, Targets, View
+from atrous.types import Labelled, Region, Sample
+
+SMALL = DeeperLabNetwork(aspp_width=16, decoder_width=8, instance_width=8, kernel=3)
+DATA = Shapes("val", size_hw=(129, 129))
+
+
+@pytest.fixture(scope="module")
+def system() -> DeeperLab:
+    torch.manual_seed(0)
+    return DeeperLab(SMALL, DATA.labels)
+
+
+def perfect(targets: Targets, classes: int) -> Maps:
+    """The maps of a network that knows the truth; semantics at stride 1."""
+    truth = targets.keypoints
+    assert truth is not None
+    known = targets.semantic.clamp(max=classes - 1)
+    return Maps(
+        semantic=torch.nn.functional.one_hot(known, classes).permute(0, 3, 1, 2) * 40.0,
+        stride=1,
+        keypoints=KeypointMaps(
+            heatmap=truth.heatmap * 80.0 - 40.0,
+            short=truth.short,
+            middle=truth.middle,
+            long=truth.long,
+        ),
+    )
+
+
+def batch(system: DeeperLab, *samples: Sample) -> Targets:
+    return collate([(torch.zeros(3, 1, 1), system.encode(s)) for s in samples])[1]
+
+
+def test_maps_lie_on_stride_four_of_an_input_of_16_n_plus_1(system: DeeperLab) -> None:
+    maps = system(torch.zeros(2, 3, 65, 97))
+    assert maps.stride == 4
+    assert maps.semantic.shape == (2, 7, 17, 25)
+    assert [t.shape[1] for t in (maps.keypoints.heatmap, maps.keypoints.middle)] == [5, 16]
+
+
+def test_the_truth_has_no_loss(system: DeeperLab) -> None:
+    targets = batch(system, DATA[0], DATA[1])
+    terms = system.loss(perfect(targets, len(DATA.labels)), targets)
+    assert [t.name for t in terms] == ["semantic", "heatmap", "short", "middle", "long"]
+    assert all(float(t.total / t.count) < 1e-6 for t in terms)
+
+
+def test_a_batch_may_be_cut_up_without_changing_its_loss(system: DeeperLab) -> None:
+    targets = [batch(system, DATA[i]) for i in range(2)]
+    both = batch(system, DATA[0], DATA[1])
+    torch.manual_seed(1)
+    image = torch.randn(2, 3, 129, 129)
+    system.eval()
+    whole = system.loss(system(image), both)
+    parts = [system.loss(system(image[i : i + 1]), targets[i]) for i in range(2)]
+    for term, first, second in zip(whole, *parts, strict=True):
+        assert torch.allclose(term.total, first.total + second.total, rtol=1e-4)
+        assert torch.allclose(term.count, first.count + second.count)
+
+
+def test_small_things_weigh_three_times_in_the_semantic_loss(system: DeeperLab) -> None:
+    ids = np.full((129, 129), 3, dtype=np.int32)
+    ids[:10, :10], ids[40:110, 40:110] = 1, 2
+    regions = (Region(1, 3), Region(2, 3), Region(3, 0))
+    image = np.zeros((129, 129, 3), dtype=np.uint8)
+    weight = system.encode(Sample("x", image, Labelled(ids, regions))).weight
+    assert [float(weight[0, 0]), float(weight[50, 50]), float(weight[128, 0])] == [3, 1, 1]
+
+
+def test_nothing_is_learnt_from_crowds_and_void_but_their_class(system: DeeperLab) -> None:
+    ids = np.zeros((129, 129), dtype=np.int32)
+    ids[:, :64] = 1
+    image = np.zeros((129, 129, 3), dtype=np.uint8)
+    truth = Labelled(ids, (Region(1, 3, is_crowd=True),))
+    targets = batch(system, Sample("x", image, truth))
+    terms = {t.name: t for t in system.loss(system(torch.zeros(1, 3, 129, 129)), targets)}
+    assert all(float(terms[n].count) == 0 for n in ("heatmap", "short", "middle", "long"))
+    assert int((targets.semantic != 255).sum()) == 129 * 64
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_perfect_maps_are_parsed_to_the_truth(stride: int) -> None:
+    system = DeeperLab(SMALL, DATA.labels, fusion=KeypointNumbers(decode_stride=stride))
+    quality = PanopticQuality(DATA.labels)
+    for index in range(3):
+        sample = DATA[index]
+        maps = perfect(batch(system, sample), len(DATA.labels))
+        assert maps.keypoints is not None
+        semantic = maps.semantic[:, :, ::4, ::4]
+        view = View(replace(maps, semantic=semantic, stride=4), Frame(*[(129, 129)] * 3))
+        parse = system.parse([view])
+        assert parse.panoptic.shape == (129, 129)
+        quality.update(sample.truth, parse.labelled)
+    assert quality.compute().all.rq == 1
+
+
+def test_padding_of_the_input_is_never_parsed(system: DeeperLab) -> None:
+    system.eval()
+    with torch.inference_mode():
+        maps = system(torch.zeros(1, 3, 65, 129))
+    parse = system.parse([View(maps, Frame((200, 50), (100, 25), (129, 65)))])
+    assert parse.panoptic.shape == parse.semantic.shape == parse.confidence.shape == (200, 50)
+
+
+def test_several_views_are_refused(system: DeeperLab) -> None:
+    with pytest.raises(ValueError, match="single view"):
+        system.parse([])
+
+
+def test_without_mining_the_loss_is_the_mean_over_labelled_pixels() -> None:
+    system = DeeperLab(SMALL, DATA.labels, losses=DeeperLabLoss(keep=1))
+    targets = batch(system, DATA[0])
+    maps = Maps(torch.zeros(1, 7, 33, 33), 4, perfect(targets, 7).keypoints)
+    term = system.loss(maps, targets)[0]
+    weight = float(targets.weight.mean())
+    assert float(term.total / term.count) == pytest.approx(np.log(7) * weight, rel=1e-4)
