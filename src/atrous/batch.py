@@ -111,15 +111,16 @@ def names(files: Sequence[Path]) -> list[str]:
 
 @contextmanager
 def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr; yields what to call with the number of images done."""
+    """A bar on a terminal's stderr; yields what to call with the number of images done."""
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("images"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
-        disable=quiet,
+        disable=quiet or total < 2 or not console.is_terminal,
     )
     with bar:
         task = bar.add_task("", total=total)

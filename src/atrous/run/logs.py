@@ -27,13 +27,14 @@ class Log:
         self._file = self._path.open("a")
         self._events = _events(run, start)
         self._resumed = start > 0
+        console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("step {task.completed}/{task.total}"),
             BarColumn(),
             TextColumn("{task.description}"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=quiet,
+            console=console,
+            disable=quiet or not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=total, completed=start)
 

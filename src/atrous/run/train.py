@@ -153,7 +153,7 @@ def make_step(
     means = {term.name: mean(term) for term in terms}
     loss = torch.stack([term.weight * means[term.name] for term in terms]).sum()
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimiser.step()
     return {"loss": loss.item(), **{name: value.item() for name, value in means.items()}}
 

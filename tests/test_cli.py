@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from atrous import cli
+from atrous.data import catalogue
+from atrous.data.shapes import Shapes
+from atrous.formats import read_panoptic, write_image, write_json, write_panoptic
+from atrous.parser import bundled
+
+SMALL = [
+    *("--set", "network.decoder_width=8", "--set", "network.aspp_width=16"),
+    *("--set", "network.instance_width=8", "--set", "train.batch=2", "--set", "train.crop=33"),
+    *("--set", "input.longest_side=65", "--workers", "0", "--quiet"),
+]
+
+
+class Shell:
+    """Runs the command line in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, *words: object) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr of one call."""
+        self._monkeypatch.setattr("sys.argv", ["atrous", *map(str, words)])
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+        out, err = self._capsys.readouterr()
+        return int(ending.value.code or 0), out, err
+
+    def refuses(self, *words: object, naming: str) -> None:
+        """The call is bad input: one line on stderr that holds `naming`, nothing on stdout."""
+        code, out, err = self(*words)
+        assert (code, out) == (2, ""), err
+        assert err.startswith("atrous: ")
+        assert err.count("\n") == 1
+        assert naming in err
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Pillow.fromarray(Shapes("val", size_hw=(50, 70))[0].image).save(path)
+    return path
+
+
+def test_parse_writes_pictures_and_a_json_that_agree(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ("parse", photo, "--model", tiny_model, "--out", out, "--semantic", "--confidence")
+    code, stdout, _ = shell(*words, "--json")
+    assert code == 0
+    line = json.loads(stdout)
+    assert set(line) == {"schema", "file", "size_hw", "segments", "outputs"}
+    assert line["size_hw"] == [50, 70]
+    kinds = ["overlay", "panoptic", "semantic", "confidence"]
+    assert [Path(line["outputs"][k]).is_file() for k in kinds] == [True] * 4
+    told = json.loads((out / "panoptic.json").read_text())
+    ids = {c["id"]: i for i, c in enumerate(told["categories"])}
+    (entry,) = told["annotations"]
+    found = read_panoptic(out / "panoptic" / entry["file_name"], entry["segments_info"], ids)
+    assert [r.id for r in found.regions] == [s["id"] for s in line["segments"]]
+    with Pillow.open(line["outputs"]["confidence"]) as confidence:
+        assert confidence.mode.startswith("I")
+
+
+def test_inputs_of_one_stem_get_their_folder_into_the_name(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.png").write_bytes(photo.read_bytes())
+    out = tmp_path / "out"
+    code, *_ = shell("parse", tmp_path / "a", tmp_path / "b", "--model", tiny_model, "--out", out)
+    assert code == 0
+    assert sorted(p.name for p in (out / "panoptic").iterdir()) == ["a_x.png", "b_x.png"]
+
+
+def bad_file(kind: str, folder: Path, photo: Path) -> Path:
+    path = folder / f"{kind}.jpg"
+    if kind == "text":
+        path.write_text("not a picture\n")
+    elif kind == "zero":
+        path.touch()
+    elif kind == "truncated":
+        Pillow.open(photo).save(path)
+        path.write_bytes(path.read_bytes()[:-400])
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "truncated", "zero"])
+def test_a_bad_image_is_named_in_one_line_and_nothing_is_written(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path, kind: str
+) -> None:
+    path, out = bad_file(kind, tmp_path, photo), tmp_path / "out"
+    words = ("parse", path, "--model", tiny_model, "--out", out)
+    shell.refuses(*words, "--quiet", naming=path.name)
+    shell.refuses(*words, naming=path.name)
+    assert not out.exists()
+
+
+def test_bad_files_of_a_folder_are_listed_and_the_others_parsed(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    (folder / "good.png").write_bytes(photo.read_bytes())
+    for kind in ("text", "zero", "truncated"):
+        bad_file(kind, folder, photo)
+    code, _, err = shell("parse", folder, "--model", tiny_model, "--out", out, "--quiet")
+    assert code == 1
+    assert [line.startswith("atrous: ") for line in err.splitlines()] == [True] * 3
+    assert len(json.loads((out / "panoptic.json").read_text())["images"]) == 1
+
+
+def odd_image(kind: str, folder: Path) -> Path:
+    levels = np.arange(40 * 60).reshape(40, 60)
+    grey = Pillow.fromarray((levels % 256).astype(np.uint8))
+    wide = Pillow.fromarray((levels * 27).astype(np.uint16))
+    path = folder / f"{kind}.png"
+    if kind == "one":
+        grey.crop((0, 0, 1, 1)).save(path)
+    elif kind == "long":
+        Pillow.fromarray(np.zeros((3, 20000, 3), np.uint8)).save(path)
+    elif kind in ("png16", "tiff16"):
+        path = folder / f"x.{kind[:-2]}"
+        wide.save(path)
+    elif kind == "cmyk":
+        path = folder / "x.jpg"
+        grey.convert("CMYK").save(path)
+    elif kind == "rotated":
+        path, exif = folder / "x.jpg", Pillow.Exif()
+        exif[0x0112] = 6
+        grey.save(path, exif=exif)
+    else:
+        grey.convert({"grey": "L", "palette": "P", "rgba": "RGBA"}[kind]).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "size_hw"),
+    [
+        ("one", [1, 1]),
+        ("long", [3, 20000]),
+        ("grey", [40, 60]),
+        ("palette", [40, 60]),
+        ("rgba", [40, 60]),
+        ("cmyk", [40, 60]),
+        ("png16", [40, 60]),
+        ("tiff16", [40, 60]),
+        ("rotated", [60, 40]),
+    ],
+)
+def test_odd_images_parse(
+    shell: Shell, tiny_model: Path, tmp_path: Path, kind: str, size_hw: list[int]
+) -> None:
+    path, out = odd_image(kind, tmp_path), tmp_path / "out"
+    code, stdout, err = shell("parse", path, "--model", tiny_model, "--out", out, "--json")
+    assert code == 0, err
+    assert json.loads(stdout)["size_hw"] == size_hw
+
+
+@pytest.mark.parametrize(
+    ("words", "naming"),
+    [
+        (("parse", "PHOTO", "--model", "deeperlab-lihgt"), "deeperlab-light"),
+        (("parse", "PHOTO", "--model", "MODEL", "--format", "voc"), "coco"),
+        (("parse", "PHOTO", "--model", "MODEL", "--device", "tpu"), "tpu"),
+        (("parse", "PHOTO", "--model", "MODEL", "--output-stride", "4"), "8 or 16"),
+        (("parse", "PHOTO", "--model", "MODEL", "--set", "train.lr=1"), "fusion"),
+        (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.peak=1"), "peak"),
+        (("parse", "PHOTO", "--model", "PHOTO"), "not a safetensors file"),
+        (("parse", "PHOTO", "--colour"), "--colour"),
+        (("train", "deeperlab-lite", "--data", "shapes", "--out", "OUT"), "deeperlab-light"),
+        (("train", "deeperlab-light", "--data", "shape", "--out", "OUT"), "shapes"),
+        (
+            ("train", "deeperlab-light", "--data", "coco-panoptic=nowhere", "--out", "OUT"),
+            "nowhere",
+        ),
+        (("train", "deeperlab-light", "--data", "coco-panoptic", "--out", "OUT"), "PATH"),
+        (
+            ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--set", "train.ll=1"),
+            "train.ll",
+        ),
+        (
+            ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--set", "seed=x"),
+            "int",
+        ),
+        (("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--set", "x"), "NAME="),
+        (("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--resume"), "no run"),
+        (
+            ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--init", "nowhere"),
+            "nowhere",
+        ),
+        (("eval", "--model", "MODEL", "--data", "shapes", "--split", "test"), "train and val"),
+        (("info", "deeperlab-heavy"), "deeperlab-light"),
+        (("pars", "PHOTO"), "pars"),
+    ],
+)
+def test_bad_usage_is_one_line_and_writes_nothing(
+    shell: Shell,
+    photo: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    naming: str,
+) -> None:
+    if "deeperlab-light" in naming and words[0] != "train" and not bundled():
+        pytest.skip("no model in the package")
+    out = tmp_path / "out"
+    real = {"PHOTO": str(photo), "MODEL": str(tiny_model), "OUT": str(out)}
+    given = [real.get(word, word) for word in words]
+    if words[0] == "parse":
+        given += ["--out", str(out)]
+    shell.refuses(*given, naming=naming)
+    assert not list(out.glob("*.safetensors"))
+    assert not (out / "panoptic.json").exists()
+
+
+@pytest.fixture
+def disagreeing(tmp_path: Path) -> Path:
+    """A flat COCO panoptic tree whose PNG has an id that its JSON lacks."""
+    root = tmp_path / "coco"
+    ids = np.ones((33, 33), dtype=np.int32)
+    ids[:5] = 9
+    write_image(root / "val" / "a.jpg", np.zeros((33, 33, 3), np.uint8))
+    write_panoptic(root / "val_png" / "a.png", ids)
+    rows = [
+        {"id": 1, "category_id": 1, "area": 28 * 33, "bbox": [0, 5, 33, 28], "iscrowd": 0},
+    ]
+    labels = Shapes("val").labels
+    write_json(
+        root / "val.json",
+        {
+            "images": [{"id": 1, "file_name": "a.jpg", "height": 33, "width": 33}],
+            "annotations": [{"image_id": 1, "file_name": "a.png", "segments_info": rows}],
+            "categories": [
+                {"id": x.file_id, "name": x.name, "isthing": int(x.is_thing)} for x in labels.labels
+            ],
+        },
+    )
+    return root
+
+
+def test_a_png_and_json_that_disagree_are_refused(
+    shell: Shell, disagreeing: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    data = f"coco-panoptic={disagreeing}"
+    shell.refuses("eval", "--model", tiny_model, "--data", data, "--quiet", naming="a.png")
+    out = tmp_path / "run"
+    words = ("train", "deeperlab-light", "--data", data, "--split", "val", "--out", out, *SMALL)
+    shell.refuses(*words, naming="a.png")
+    assert not (out / "last.safetensors").exists()
+
+
+def test_training_from_the_command_line_leaves_a_model_that_parses(
+    shell: Shell, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Shapes("train", size_hw=(65, 65), count=4)
+    monkeypatch.setattr(catalogue, "open_data", lambda spec, split: small)
+    run = tmp_path / "run"
+    words = ("train", "deeperlab-light", "--data", "shapes", "--out", run, *SMALL)
+    assert shell(*words, "--set", "train.iterations=1")[0] == 0
+    shell.refuses(*words, "--set", "train.iterations=1", naming="--resume")
+    shell.refuses(*words, "--resume", "--set", "train.iterations=2", naming="train.iterations")
+    assert shell("parse", photo, "--model", run, "--out", tmp_path / "out", "--quiet")[0] == 0
+    code, out, _ = shell("eval", "--data", "shapes", "--model", run, "--quiet")
+    assert code == 0
+    scores = json.loads(out)
+    assert {"schema", "panoptic", "covering", "semantic", "per_class", "images", "scorer"} == set(
+        scores
+    )
+    assert scores["images"] == 4
+
+
+def test_without_instances_no_thing_class_has_two_segments(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    words = ("parse", photo, "--model", tiny_model, "--out", tmp_path / "out", "--json")
+    _, out, _ = shell(*words, "--set", "fusion.instances=0")
+    classes = [s["class_id"] for s in json.loads(out)["segments"]]
+    assert len(classes) == len(set(classes))
+
+
+def test_data_with_other_classes_than_the_models_is_refused(
+    shell: Shell, tiny_model: Path, shared: Path
+) -> None:
+    data = f"coco-panoptic={shared / 'data' / 'car_parts_panoptic'}"
+    shell.refuses("eval", "--model", tiny_model, "--data", data, naming="classes")
+
+
+def test_info_says_what_a_model_is(shell: Shell, tiny_model: Path) -> None:
+    code, out, _ = shell("info", tiny_model)
+    assert code == 0
+    assert "disc" in out
+    told = json.loads(shell("info", tiny_model, "--json")[1])
+    assert told["network"]["system"] == "deeperlab"
+    assert told["parameters"] > 1_900_000
+
+
+def test_version_is_printed(shell: Shell) -> None:
+    code, out, _ = shell("--version")
+    assert (code, out.count(".")) == (0, 2)
