@@ -262,6 +262,7 @@ def test_a_png_and_json_that_disagree_are_refused(
     out = tmp_path / "run"
     words = ("train", "deeperlab-light", "--data", data, "--split", "val", "--out", out, *SMALL)
     shell.refuses(*words, naming="a.png")
+    shell.refuses(*words, "--workers", "1", naming="a.png")
     assert not (out / "last.safetensors").exists()
 
 

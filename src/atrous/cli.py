@@ -37,6 +37,9 @@ def main() -> None:
         code = app(standalone_mode=False)
     except BadInput as error:
         sys.exit(_complain(str(error)))
+    except OSError as error:
+        _complain(f"{error}: free some space or check the rights, then run it again")
+        sys.exit(1)
     except TyperException as error:
         told = getattr(error, "format_message", None)
         message = told() if told else str(error)

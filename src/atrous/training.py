@@ -57,6 +57,10 @@ def train(
     """
     chosen = override(find(recipe) if isinstance(recipe, str) else recipe, settings)
     run = Path(out)
+    if not hasattr(data, "labels"):
+        raise BadInput(
+            "the data have no `labels`: give a Source, such as atrous.data.shapes.Shapes"
+        )
     if len(data) == 0:
         raise BadInput("the data set has no images: check --data and --split")
     record = _record(chosen, data)
@@ -101,7 +105,7 @@ def _prepare(run: Path, record: dict[str, Any], *, resume: bool) -> None:
     """Makes a new run's folder, or checks that an old one can go on; restores its threads."""
     path = run / "run.json"
     if not resume:
-        if path.exists() or states(run):
+        if states(run) or (run / "last.safetensors").exists():
             raise BadInput(f"{run}: holds a run already: --resume goes on, or choose another --out")
         write_json(path, record)
         return

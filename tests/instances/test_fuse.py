@@ -29,9 +29,7 @@ def test_merge_gives_every_pixel_exactly_one_segment(
     semantic: np.ndarray, instance: np.ndarray
 ) -> None:
     instance = np.where(semantic < 2, instance, -1).astype(np.int32)
-    parse = fuse(
-        semantic, sure(semantic.shape), instance, scores=np.array([0.9, 0.5, 0.1]), labels=LABELS
-    )
+    parse = fuse(semantic, sure(semantic.shape), instance, labels=LABELS)
     assert np.array_equal(parse.panoptic == 0, semantic == 255)
     ids, areas = np.unique(parse.panoptic[parse.panoptic > 0], return_counts=True)
     assert ids.tolist() == [s.id for s in parse.segments]
@@ -45,14 +43,14 @@ def test_merge_gives_every_pixel_exactly_one_segment(
 def test_an_instance_has_the_class_of_most_of_its_pixels_and_the_lowest_on_a_tie() -> None:
     semantic = np.array([[1, 1, 0, 0, 1, 2]], dtype=np.uint8)
     instance = np.array([[0, 0, 0, 1, 1, -1]], dtype=np.int32)
-    parse = fuse(semantic, sure((1, 6)), instance, scores=np.array([0.9, 0.8]), labels=LABELS)
+    parse = fuse(semantic, sure((1, 6)), instance, labels=LABELS)
     assert [(s.name, s.area) for s in parse.segments] == [("dog", 3), ("cat", 2), ("sky", 1)]
 
 
 def test_without_instances_each_thing_class_is_one_segment() -> None:
     semantic = np.array([[0, 1, 0, 2]], dtype=np.uint8)
     none = np.full((1, 4), -1, dtype=np.int32)
-    parse = fuse(semantic, sure((1, 4)), none, scores=np.zeros(0), labels=LABELS)
+    parse = fuse(semantic, sure((1, 4)), none, labels=LABELS)
     assert [(s.name, s.area) for s in parse.segments] == [("cat", 2), ("dog", 1), ("sky", 1)]
 
 
@@ -62,7 +60,6 @@ def test_the_semantic_map_is_not_changed_by_fusion() -> None:
         semantic,
         sure((1, 3)),
         np.zeros((1, 3), dtype=np.int32),
-        scores=np.array([0.7]),
         labels=LABELS,
     )
     assert parse.semantic.tolist() == [[1, 1, 0]]

@@ -24,7 +24,7 @@ def round_trip(sample: Sample, labels: LabelSpace, stride: int) -> Parse:
     semantic = labels.semantic(sample.truth)
     grid = semantic[::stride, ::stride]
     things = np.append(is_thing, False)[np.minimum(grid, len(labels))]
-    found, cells = kp.decode(maps, things, stride=stride, numbers=numbers)
+    _, cells = kp.decode(maps, things, stride=stride, numbers=numbers)
     height, width = semantic.shape
     instance = to_pixels(
         cells,
@@ -35,7 +35,7 @@ def round_trip(sample: Sample, labels: LabelSpace, stride: int) -> Parse:
         columns=np.arange(width) / stride,
     )
     sure = np.ones((height, width), np.float32)
-    return fuse(semantic, sure, instance, scores=found.scores, labels=labels)
+    return fuse(semantic, sure, instance, labels=labels)
 
 
 def score(source: Source, *, images: int, stride: int) -> PanopticScore:

@@ -52,18 +52,17 @@ def fuse(
     confidence: FloatMap,
     instance: NDArray[np.int32],
     *,
-    scores: NDArray[np.float64],
     labels: LabelSpace,
 ) -> Parse:
     """The parse of an image from its classes and instance indices (-1 = none), all (h, w).
 
     An instance has the class of most of its pixels, the lowest on a tie. Stuff, and thing pixels
     without an instance, form one segment a class. Ids count from 1, instances first, and
-    segments without a pixel have none.
+    segments without a pixel have none. A segment's score is its pixels' mean confidence.
 
     # Invariant: every pixel that is not void has exactly one segment.
     """
-    classes, size = len(labels), max(len(scores), 1)
+    classes, size = len(labels), max(int(instance.max(initial=-1)) + 1, 1)
     void = semantic >= classes
     has = (instance >= 0) & ~void
     pair = instance[has].astype(np.int64) * classes + semantic[has]
@@ -74,12 +73,8 @@ def fuse(
     present = np.bincount(owner.ravel(), minlength=size + classes + 1)[:-1] > 0
     ids = np.where(present, np.cumsum(present), 0)
     panoptic = np.append(ids, 0)[owner].astype(np.int32)
-    means = _mean_confidence(panoptic, confidence, int(present.sum()))
-    score = np.append(np.resize(scores, size) if len(scores) else [0.0], np.full(classes, np.nan))
-    rows = [
-        (int(ids[k]), int(class_of[k]), float(score[k]) if k < size else float(means[ids[k]]))
-        for k in np.flatnonzero(present)
-    ]
+    scores = _mean_confidence(panoptic, confidence, int(present.sum()))
+    rows = [(int(ids[k]), int(class_of[k]), float(scores[ids[k]])) for k in np.flatnonzero(present)]
     return Parse(panoptic, semantic, confidence, _segments(panoptic, rows, labels))
 
 

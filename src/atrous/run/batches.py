@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from atrous.data.source import Source
 from atrous.data.transforms import Augment, InputRule, augment, generator
 from atrous.tensors import Targets
-from atrous.types import Sample
+from atrous.types import BadInput, Sample
 
 Item = tuple[Tensor, Targets]
 T = TypeVar("T")
@@ -71,7 +71,10 @@ def batches(stream: Stream, *, start: int, stop: int, workers: int) -> Iterator[
         prefetch_factor=2 if workers else None,
         multiprocessing_context="forkserver" if workers else None,
     )
-    yield from loader
+    try:
+        yield from loader
+    except BadInput as error:  # torch wraps a worker's error in its traceback
+        raise BadInput(str(error).rpartition("BadInput: ")[2].strip()) from error
 
 
 def _settle(_: int) -> None:

@@ -204,7 +204,7 @@ class DeeperLab(nn.Module):
         semantic, confidence = semantic_parse(view, self.labels)
         stride = min(self.fusion.decode_stride, view.maps.stride)
         maps, classes = self._on_grid(view, stride)
-        found, cells = kp.decode(
+        _, cells = kp.decode(
             maps, self.labels.is_thing[classes], stride=stride, numbers=self.fusion
         )
         rows, columns = view.frame.positions()
@@ -216,7 +216,7 @@ class DeeperLab(nn.Module):
             rows=rows / stride,
             columns=columns / stride,
         )
-        return fuse(semantic, confidence, instance, scores=found.scores, labels=self.labels)
+        return fuse(semantic, confidence, instance, labels=self.labels)
 
     def _on_grid(self, view: View, stride: int) -> tuple[kp.Encoded, ClassMap]:
         """Keypoint maps and classes on the decoding grid, without the padding of the frame."""

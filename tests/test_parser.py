@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pillow
+
+import atrous
+from atrous.data.shapes import Shapes
+from atrous.parser import Parser
+from atrous.types import BadInput, Image
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image:
+    return Shapes("val", size_hw=(50, 70))[0].image
+
+
+@pytest.fixture(scope="module")
+def parser(tiny_model: Path) -> Parser:
+    return atrous.load(tiny_model, device="cpu")
+
+
+def test_every_kind_of_image_gives_the_same_result(
+    parser: Parser, photo: Image, tmp_path: Path
+) -> None:
+    picture = Pillow.fromarray(photo)
+    picture.save(tmp_path / "x.png")
+    tensor = torch.from_numpy(photo).permute(2, 0, 1)
+    expected = parser(photo)
+    for image in (picture, tmp_path / "x.png", str(tmp_path / "x.png"), tensor):
+        result = parser(image)
+        assert np.array_equal(result.panoptic, expected.panoptic)
+        assert np.array_equal(result.confidence, expected.confidence)
+
+
+def test_a_list_gives_a_list_and_an_iterator_is_lazy(parser: Parser, photo: Image) -> None:
+    assert [r.panoptic.shape for r in parser([photo, photo])] == [(50, 70)] * 2
+    taken = []
+
+    def stream() -> Iterator[Image]:
+        for index in range(3):
+            taken.append(index)
+            yield photo
+
+    results = parser(stream())
+    assert taken == []
+    next(results)
+    assert taken == [0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), 3, None],
+)
+def test_what_is_no_image_is_refused(parser: Parser, wrong: object) -> None:
+    with pytest.raises(BadInput, match="give"):
+        parser(wrong)  # type: ignore[call-overload]
+
+
+def test_maps_have_the_size_of_the_image_and_every_id_a_segment(
+    parser: Parser, photo: Image
+) -> None:
+    result = parser(photo)
+    for plane in (result.panoptic, result.semantic, result.confidence):
+        assert plane.shape == photo.shape[:2]
+    assert sorted(np.unique(result.panoptic)) == [s.id for s in result.segments]
+    assert sum(s.area for s in result.segments) == result.panoptic.size
+    assert 0 <= result.confidence.min() <= result.confidence.max() <= 1
+
+
+def test_another_output_stride_shares_the_weights_and_leaves_the_parser_as_it_was(
+    parser: Parser, photo: Image
+) -> None:
+    before = parser(photo).confidence
+    finer = parser.replace(output_stride=8)
+    ours, theirs = dict(parser.network.named_parameters()), dict(finer.network.named_parameters())
+    assert all(ours[n].data_ptr() == theirs[n].data_ptr() for n in ours)
+    assert not np.array_equal(finer(photo).confidence, before)
+    assert np.array_equal(parser(photo).confidence, before)
+
+
+def test_without_instances_a_thing_class_is_one_segment(parser: Parser, photo: Image) -> None:
+    plain = parser.replace(fusion=replace(parser.fusion, instances=0))
+    classes = [s.class_id for s in plain(photo).segments]
+    assert len(classes) == len(set(classes))
+
+
+def test_threads_get_the_answers_that_one_thread_gets(parser: Parser) -> None:
+    data = Shapes("val", size_hw=(50, 70))
+    photos = [data[i].image for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        many = list(pool.map(parser, photos))
+    for result, image in zip(many, photos, strict=True):
+        assert np.array_equal(result.panoptic, parser(image).panoptic)
+
+
+def test_a_result_draws_saves_and_shows_itself(
+    parser: Parser, photo: Image, tmp_path: Path
+) -> None:
+    result = parser(photo)
+    assert result.draw().size[0] == 70
+    assert result._repr_png_()[:4] == b"\x89PNG"
+    assert all(Path(path).is_file() for path in result.save(tmp_path).values())
+    assert (tmp_path / "panoptic.json").is_file()
+    rows = result.to_coco()["segments_info"]
+    assert [row["id"] for row in rows] == [s.id for s in result.segments]
+    with pytest.raises(BadInput, match="coco"):
+        result.save(tmp_path, format="voc")
+
+
+def test_any_iterable_of_samples_trains(tmp_path: Path) -> None:
+    settings = ("network.decoder_width=8", "train.batch=2", "train.crop=33", "train.iterations=1")
+    data = Shapes("train", size_hw=(65, 65), count=3)
+    atrous.train("deeperlab-light", data=data, out=tmp_path, settings=settings, quiet=True)
+    assert atrous.load(tmp_path).labels == data.labels
+
+
+def test_a_network_can_be_had_without_any_data() -> None:
+    network = atrous.create("deeperlab-light", classes=4)
+    assert network(torch.zeros(2, 3, 33, 33)).semantic.shape == (2, 4, 9, 9)
