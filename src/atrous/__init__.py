@@ -10,7 +10,7 @@ from importlib import import_module
 _HOMES = {
     "load": "parser",
     "Parser": "parser",
-    "Result": "parser",
+    "Result": "result",
     "train": "training",
     "create": "recipes",
     "Sample": "types",

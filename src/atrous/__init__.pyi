@@ -1,7 +1,7 @@
 from atrous.labels import Label as Label
 from atrous.labels import LabelSpace as LabelSpace
 from atrous.parser import Parser as Parser
-from atrous.parser import Result as Result
+from atrous.result import Result as Result
 from atrous.parser import load as load
 from atrous.recipes import create as create
 from atrous.training import train as train

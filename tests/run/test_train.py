@@ -181,3 +181,20 @@ def test_bf16_autocast_trains(tmp_path: Path) -> None:
     train("deeperlab-light", data=DATA, out=tmp_path / "run", settings=settings, quiet=True)
     row = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
     assert np.isfinite(row["loss"])
+
+
+def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    words = [sys.executable, "-m", "atrous", "train", "deeperlab-light", "--data", "shapes"]
+    words += ["--out", str(run), *settings, "--set", "train.iterations=500", "--workers", "0"]
+    words += ["--set", "train.checkpoint_every=500"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    while len(steps(run)) < 2 and process.poll() is None:
+        time.sleep(0.005)
+    process.terminate()
+    err = process.communicate()[1]
+    assert process.returncode == 3, err
+    assert err.strip().endswith("--resume")
+    (state,) = states(run)
+    assert int(state.name) == len(steps(run))
