@@ -32,7 +32,7 @@ def main() -> None:
     for name, file in PHOTOS.items():
         result = replace(parser(photos / file), name=name)
         outputs = folder.add(result)
-        print(f"{name + ':':<12}{result.summary():<44}{outputs['overlay']}")
+        print(f"{name}: {result.summary()}\n    {outputs['overlay']}")
         pictures.append(np.asarray(result.draw()))
     folder.close(parser.labels)
     write_image(OUT / "all.png", contact_sheet(pictures, columns=len(pictures)))

@@ -1,9 +1,9 @@
 from atrous.labels import Label as Label
 from atrous.labels import LabelSpace as LabelSpace
 from atrous.parser import Parser as Parser
-from atrous.result import Result as Result
 from atrous.parser import load as load
 from atrous.recipes import create as create
+from atrous.result import Result as Result
 from atrous.training import train as train
 from atrous.types import BadInput as BadInput
 from atrous.types import Labelled as Labelled

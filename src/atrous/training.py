@@ -21,7 +21,14 @@ from atrous.formats import write_json
 from atrous.recipes import Recipe, find
 from atrous.recipes.recipe import override
 from atrous.run.batches import Stream
-from atrous.run.checkpoint import read_state, states, write_model
+from atrous.run.checkpoint import (
+    half,
+    read_header,
+    read_state,
+    read_weights,
+    states,
+    write_model,
+)
 from atrous.run.evaluate import evaluate
 from atrous.run.predict import view
 from atrous.run.train import Outcome
@@ -164,3 +171,15 @@ def _scorer(
 
 def _parser(system: DeeperLab, rule: InputRule, device: torch.device) -> Callable[[Image], Parse]:
     return lambda image: system.parse([view(system, image, rule, device)])
+
+
+def package(model: Path, out: Path) -> None:
+    """Copies a model with its weights in 16 bits, as the models in the package are stored.
+
+    Raises: BadInput if a weight does not fit in 16 bits.
+    """
+    weights, header = half(read_weights(model)), read_header(model)
+    wide = [name for name, value in weights.items() if not value.float().isfinite().all()]
+    if wide:
+        raise BadInput(f"{model}: {wide[0]} does not fit in 16 bits: keep it in 32")
+    write_model(out, weights, {k: v for k, v in header.items() if k != "format"})

@@ -14,11 +14,12 @@ import torch
 
 from atrous.data.shapes import Shapes
 from atrous.data.transforms import Augment, InputRule
+from atrous.parser import load
 from atrous.run.batches import Stream, batches, shuffled
 from atrous.run.checkpoint import read_header, read_weights, states
 from atrous.run.train import TrainSettings, build_optimiser
 from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
-from atrous.training import train
+from atrous.training import package, train
 from atrous.types import BadInput
 
 DATA = Shapes("train", size_hw=(65, 65), count=20)
@@ -35,7 +36,8 @@ PROGRAM = """
 import sys
 import torch
 from atrous.data.shapes import Shapes
-from atrous.training import train
+from atrous.parser import load
+from atrous.training import package, train
 torch.set_num_threads(1)
 out, resume, *settings = sys.argv[1:]
 train("deeperlab-light", data=Shapes("train", size_hw=(65, 65), count=20), out=out,
@@ -198,3 +200,12 @@ def test_a_signal_finishes_the_step_saves_and_says_how_to_go_on(tmp_path: Path) 
     assert err.strip().endswith("--resume")
     (state,) = states(run)
     assert int(state.name) == len(steps(run))
+
+
+def test_a_packaged_model_is_half_as_large_and_still_loads(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    package(tiny_model, tmp_path / "half.safetensors")
+    sizes = [p.stat().st_size for p in (tmp_path / "half.safetensors", tiny_model)]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert load(tmp_path / "half.safetensors").labels == load(tiny_model).labels
