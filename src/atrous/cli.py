@@ -215,7 +215,8 @@ def info(
 
     path = find_model(model)
     header = read_header(path)
-    count = sum(v.numel() for k, v in read_weights(path).items() if "running_" not in k)
+    kept = ("running_mean", "running_var", "num_batches_tracked")
+    count = sum(v.numel() for k, v in read_weights(path).items() if not k.endswith(kept))
     answer = {"schema": 1, "file": str(path), "parameters": count, **header}
     if as_json:
         print(json.dumps(answer))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from atrous.nn.backbone import build_backbone
-from atrous.nn.mobilenet import MobileNetV2, units
+from atrous.nn.mobilenet import MobileNetV2
 
 
 def parameters(network: nn.Module) -> int:
@@ -40,24 +40,51 @@ def test_sizes_are_those_of_the_paper(kernel: int, count: int, giga: float) -> N
     assert multiply_adds(network, image) / 1e9 == pytest.approx(giga, abs=0.0006)
 
 
+def spatial_convs(network: MobileNetV2) -> list[nn.Conv2d]:
+    """The convolutions that look at more than one cell, in the order of the forward pass."""
+    seen: list[nn.Conv2d] = []
+    hooks = [
+        m.register_forward_hook(lambda layer, *_: seen.append(layer))
+        for m in network.modules()
+        if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1)
+    ]
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, 33, 33, device=network.stem.conv.weight.device))
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
 @pytest.mark.parametrize(("kernel", "field"), [(3, 491), (5, 981), (7, 1471)])
-@pytest.mark.parametrize("output_stride", [16, 32])
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
 def test_receptive_fields_are_those_of_the_paper(
     kernel: int, field: int, output_stride: int
 ) -> None:
-    seen, jump = 1 + (kernel - 1), 2
-    for unit in units(output_stride):
-        seen += (kernel - 1) * unit.rate * jump
-        jump *= unit.stride
-    assert seen == field
+    with torch.device("meta"):
+        network = MobileNetV2(kernel=kernel, output_stride=output_stride)
+    seen, jump = 1, 1
+    for conv in spatial_convs(network):
+        seen += (conv.kernel_size[0] - 1) * conv.dilation[0] * jump
+        jump *= conv.stride[0]
+    assert (seen, jump) == (field, output_stride)
 
 
-@pytest.mark.parametrize(("output_stride", "rates"), [(32, {1}), (16, {1, 2}), (8, {1, 2, 4})])
-def test_spent_stride_becomes_rate(output_stride: int, rates: set[int]) -> None:
-    assert {u.rate for u in units(output_stride)} == rates
-    last_strided = {16: 13, 8: 6}.get(output_stride)
-    if last_strided is not None:
-        assert units(output_stride)[last_strided].rate == 1
+@pytest.mark.parametrize(
+    ("output_stride", "rates"),
+    [
+        (32, [1] * 18),
+        (16, [1] * 15 + [2] * 3),
+        (8, [1] * 8 + [2] * 7 + [4] * 3),
+    ],
+)
+def test_a_unit_that_loses_its_stride_keeps_its_rate_and_later_ones_double_it(
+    output_stride: int, rates: list[int]
+) -> None:
+    with torch.device("meta"):
+        network = MobileNetV2(kernel=5, output_stride=output_stride)
+    convs = spatial_convs(network)
+    assert [conv.dilation[0] for conv in convs] == rates
+    assert all(conv.kernel_size == (5, 5) for conv in convs)
 
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
@@ -69,16 +96,42 @@ def test_features_have_the_output_stride_and_the_tap_has_stride_four(output_stri
     assert high.shape == (1, 320, 96 // output_stride + 1, 64 // output_stride + 1)
 
 
-@pytest.mark.parametrize("kernel", [3, 5])
-def test_features_at_stride_8_hold_those_at_stride_16_with_the_same_weights(kernel: int) -> None:
-    torch.manual_seed(0)
-    coarse = MobileNetV2(kernel=kernel, output_stride=16).eval()
-    fine = MobileNetV2(kernel=kernel, output_stride=8).eval()
-    fine.load_state_dict(coarse.state_dict())
-    image = torch.randn(1, 3, 97, 97)
+def test_the_tap_is_the_depthwise_answer_of_the_second_unit_with_24_channels() -> None:
+    network = MobileNetV2(kernel=3, output_stride=16).eval()
+    wide = [u for u in network.units if u.get_submodule("project").conv.out_channels == 24]
+    seen: list[torch.Tensor] = []
+    wide[1].get_submodule("depthwise").register_forward_hook(lambda _, __, y: seen.append(y))
     with torch.no_grad():
-        ours, theirs = fine(image)[1][..., ::2, ::2], coarse(image)[1]
-    assert torch.allclose(ours, theirs, atol=1e-4 * float(theirs.abs().max()))
+        low, _ = network(torch.randn(1, 3, 33, 33))
+    assert torch.equal(low, seen[0])
+
+
+def scatter_norms(network: nn.Module) -> None:
+    """Statistics and scales unlike those of a new network, so that no norm is the identity."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            nn.init.normal_(layer.running_mean, std=0.2)
+            nn.init.uniform_(layer.running_var, 0.5, 1.5)
+            nn.init.uniform_(layer.weight, 0.8, 1.4)
+            nn.init.normal_(layer.bias, std=0.2)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize(("dense", "sparse", "size"), [(8, 16, 97), (16, 32, 97), (8, 32, 65)])
+def test_features_at_a_lower_stride_hold_those_at_a_higher_one_up_to_the_border(
+    kernel: int, dense: int, sparse: int, size: int
+) -> None:
+    torch.manual_seed(0)
+    coarse = MobileNetV2(kernel=kernel, output_stride=sparse).eval()
+    scatter_norms(coarse)
+    fine = MobileNetV2(kernel=kernel, output_stride=dense).eval()
+    fine.load_state_dict(coarse.state_dict())
+    image, step = torch.randn(1, 3, size, size), sparse // dense
+    with torch.no_grad():
+        ours, theirs = fine(image)[1][..., ::step, ::step], coarse(image)[1]
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
 
 
 def test_impossible_backbones_are_refused() -> None:

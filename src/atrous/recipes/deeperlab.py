@@ -3,7 +3,7 @@
 Yang, Collins, Zhu, Hwang, Liu, Zhang, Sze, Papandreou, Chen: DeeperLab, 2019. Tables 1, 8, 9 and 10
 report these models; their schedules of 500K steps of 28 images are for many GPUs. On one CPU,
 start from public weights and shorten: --set train.iterations=800 --set train.batch=8
---set train.crop=257 --set train.norm_momentum=0.03.
+--set train.crop=257 --set train.norm_momentum=0.05.
 """
 
 from __future__ import annotations

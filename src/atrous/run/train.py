@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -130,7 +131,7 @@ def _steps(
         for part in settings.freeze:
             _part(network, part).eval()
         values = make_step(network, optimiser, to_device(item, device), settings.precision)
-        if not all(map(torch.isfinite, map(torch.tensor, values.values()))):
+        if not all(map(math.isfinite, values.values())):
             raise BadInput(
                 f"step {step}: the loss is not finite ({values}): lower train.lr and --resume "
                 "from the last state"
