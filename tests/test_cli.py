@@ -199,6 +199,20 @@ def test_odd_images_parse(
             "int",
         ),
         (("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--set", "x"), "NAME="),
+        (
+            (
+                *("train", "deeperlab-light", "--data", "shapes", "--out", "OUT"),
+                *("--set", "network.backbone=vgg"),
+            ),
+            "mobilenet-v2",
+        ),
+        (
+            (
+                *("train", "deeperlab-light", "--data", "shapes", "--out", "OUT"),
+                *("--set", "network.output_stride=32"),
+            ),
+            "8 or 16",
+        ),
         (("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--resume"), "no run"),
         (
             ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--init", "nowhere"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atrous.convert import adopt, read_start, unfold
+from atrous.convert import Start, adopt, read_start, unfold
 from atrous.data.source import Source
 from atrous.data.transforms import Augment, InputRule, pad, resized
 from atrous.formats import write_json
@@ -70,18 +69,17 @@ def train(
         )
     if len(data) == 0:
         raise BadInput("the data set has no images: check --data and --split")
-    record = _record(chosen, data)
-    _prepare(run, record, resume=resume)
+    augment = Augment(chosen.train.crop, chosen.train.scales, chosen.train.flip)
     torch.manual_seed(chosen.seed)
     system = chosen.build(data.labels)
-    if init is not None and not states(run):
-        _initialise(system, Path(init), data, chosen.input)
+    start = read_start(Path(init)) if init is not None and not states(run) else None
+    _prepare(run, _record(chosen, data), resume=resume)
+    if start is not None:
+        _initialise(system, start, data, chosen.input)
     place = torch.device(device)
-    rule = replace(chosen.input, multiple=max(16, chosen.network.output_stride))
-    augment = Augment(chosen.train.crop, chosen.train.scales, chosen.train.flip)
     outcome = run_training(
         system,
-        Stream(data, system.encode, rule, augment, chosen.seed, chosen.train.batch),
+        Stream(data, system.encode, chosen.input, augment, chosen.seed, chosen.train.batch),
         chosen.train,
         run=run,
         device=place,
@@ -132,8 +130,7 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
     return f"the run was started with {name} = {before}, not {now}: give the same command again"
 
 
-def _initialise(system: DeeperLab, path: Path, data: Source, rule: InputRule) -> None:
-    start = read_start(path)
+def _initialise(system: DeeperLab, start: Start, data: Source, rule: InputRule) -> None:
     adopt(system, start)
     if start.folded:
         unfold(system, start.folded, _photos(data, rule))

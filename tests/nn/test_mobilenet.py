@@ -98,7 +98,7 @@ def test_features_have_the_output_stride_and_the_tap_has_stride_four(output_stri
 
 def test_the_tap_is_the_depthwise_answer_of_the_second_unit_with_24_channels() -> None:
     network = MobileNetV2(kernel=3, output_stride=16).eval()
-    wide = [u for u in network.units if u.get_submodule("project").conv.out_channels == 24]
+    wide = [u for u in network.units if u.get_parameter("project.conv.weight").shape[0] == 24]
     seen: list[torch.Tensor] = []
     wide[1].get_submodule("depthwise").register_forward_hook(lambda _, __, y: seen.append(y))
     with torch.no_grad():

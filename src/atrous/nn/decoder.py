@@ -23,12 +23,15 @@ class SpaceToDepthDecoder(nn.Module):
     stride-16 decoders in one pass. # Deviates: the paper names stride 16 only.
 
     Source: DeeperLab, section 3.2 and figure 2.
+    Raises: ValueError for output strides other than 8 and 16.
     """
 
     def __init__(
         self, low_channels: int, channels: int, *, width: int, kernel: int, output_stride: int
     ) -> None:
         super().__init__()
+        if output_stride not in (8, 16):
+            raise ValueError(f"output_stride is {output_stride}: this decoder has 8 or 16")
         self.step = output_stride // 4
         wide, rate = width * BLOCK * BLOCK, 16 // output_stride
         self.reduce = ConvNorm(low_channels, 32)

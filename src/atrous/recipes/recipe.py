@@ -47,8 +47,14 @@ class Recipe:
             raise BadInput(f"seed is {self.seed}: it must be from 0 to 2^63 - 1")
 
     def build(self, labels: LabelSpace) -> DeeperLab:
-        """The untrained system for these classes."""
-        return DeeperLab(self.network, labels, fusion=self.fusion, losses=self.losses)
+        """The untrained system for these classes.
+
+        Raises: BadInput if the network's numbers do not make one.
+        """
+        try:
+            return DeeperLab(self.network, labels, fusion=self.fusion, losses=self.losses)
+        except ValueError as error:
+            raise BadInput(f"recipe {self.name}: {error}") from error
 
     def header(self, labels: LabelSpace) -> Header:
         """Metadata of a model file; all but `recipe` is read for prediction."""

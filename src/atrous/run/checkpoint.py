@@ -62,12 +62,22 @@ def read_header(path: Path) -> Header:
         raise BadInput(f"{path}: not a safetensors file ({_line(error)}): give another") from error
     if KEY not in metadata:
         raise BadInput(f"{path}: a safetensors file, but no atrous model: start from it by --init")
-    header: Header = json.loads(metadata[KEY])
+    header = _parsed(metadata[KEY], path)
     if header.get("format") != FORMAT:
         raise BadInput(
             f"{path}: model format {header.get('format')}, and this version reads {FORMAT}: "
             "update atrous"
         )
+    return header
+
+
+def _parsed(text: str, path: Path) -> Header:
+    try:
+        header = json.loads(text)
+    except json.JSONDecodeError:
+        header = None
+    if not isinstance(header, dict):
+        raise BadInput(f"{path}: its atrous metadata is broken: write or fetch the model again")
     return header
 
 
