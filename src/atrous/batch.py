@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -72,41 +73,41 @@ def parse_all(
     *,
     stretch: bool = False,
     quiet: bool = False,
-) -> Iterator[Answer]:
+) -> Generator[Answer, None, None]:
     """Parses file by file into a folder; a bad file becomes an answer with a problem.
 
-    The folder's JSON is written when at least one image was parsed.
+    The folder's JSON is written when at least one image was parsed, also if the loop is left early.
     """
     done = 0
-    with progress(len(files), quiet=quiet) as advance:
-        for index, (file, name) in enumerate(zip(files, names(files), strict=True)):
-            try:
-                result = parser(read_image(file, stretch=stretch))
-            except BadInput as error:
-                yield Answer(str(file), problem=str(error))
-            else:
-                result, done = replace(result, name=name, file=file.name), done + 1
-                yield Answer(str(file), result, folder.add(result))
-            advance(index + 1)
-    if done:
-        folder.close(parser.labels)
+    try:
+        with progress(len(files), quiet=quiet) as advance:
+            for index, (file, name) in enumerate(zip(files, names(files), strict=True)):
+                try:
+                    result = parser(read_image(file, stretch=stretch))
+                except BadInput as error:
+                    yield Answer(str(file), problem=str(error))
+                else:
+                    result = replace(result, name=name, file=file.name)
+                    outputs, done = folder.add(result), done + 1
+                    yield Answer(str(file), result, outputs)
+                advance(index + 1)
+    finally:
+        if done:
+            folder.close(parser.labels)
 
 
 def names(files: Sequence[Path]) -> list[str]:
     """A name for each file's results: its stem, with the folder where stems are alike.
 
-    Files that are still alike are numbered.
+    Names that are still alike are numbered: no two files have one name.
     """
     stems = Counter(f.stem for f in files)
-    wanted = [
-        f.stem if stems[f.stem] == 1 else f"{f.resolve().parent.name}_{f.stem}" for f in files
-    ]
-    seen: Counter[str] = Counter()
-    for index, name in enumerate(wanted):
-        seen[name] += 1
-        if wanted.count(name) > 1 and seen[name] > 1:
-            wanted[index] = f"{name}_{seen[name]}"
-    return wanted
+    taken: dict[str, None] = {}
+    for f in files:
+        wanted = f.stem if stems[f.stem] == 1 else f"{f.resolve().parent.name}_{f.stem}"
+        numbered = (f"{wanted}_{number}" for number in count(2))
+        taken[next(name for name in chain([wanted], numbered) if name not in taken)] = None
+    return list(taken)
 
 
 @contextmanager

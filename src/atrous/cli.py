@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -29,6 +31,8 @@ Settings = Annotated[
     typer.Option("--set", help="NAME=VALUE; may be given several times"),
 ]
 DEFAULT_MODEL = "deeperlab-light"
+INTERRUPTED = 130
+"""What typer makes of Ctrl-C."""
 
 
 def main() -> None:
@@ -38,6 +42,8 @@ def main() -> None:
     except BadInput as error:
         sys.exit(_complain(str(error)))
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            sys.exit(_complain(f"{error.filename}: this name is too long: check the path"))
         _complain(f"{error}: free some space or check the rights, then run it again")
         sys.exit(1)
     except TyperException as error:
@@ -45,6 +51,8 @@ def main() -> None:
         message = told() if told else str(error)
         sys.exit(_complain(f"{message} (see atrous --help)") if message else 2)
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         print("atrous: stopped", file=sys.stderr)
         sys.exit(3)
     sys.exit(code or 0)
@@ -96,14 +104,15 @@ def parse(
     folder = ResultFolder(out, format=format, semantic=semantic, confidence=confidence)
     parser = _parser(model, device, output_stride, settings)
     bad = 0
-    for answer in parse_all(parser, inputs, folder, stretch=stretch, quiet=quiet):
-        if answer.problem:
-            bad += 1
-            _complain(answer.problem)
-        elif as_json:
-            print(json.dumps(answer.to_json()), flush=True)
-        elif not quiet:
-            print(f"{answer.file}: {answer.words}", file=sys.stderr)
+    with closing(parse_all(parser, inputs, folder, stretch=stretch, quiet=quiet)) as answers:
+        for answer in answers:
+            if answer.problem:
+                bad += 1
+                _complain(answer.problem)
+            elif as_json:
+                print(json.dumps(answer.to_json()), flush=True)
+            elif not quiet:
+                print(f"{answer.file}: {answer.words}", file=sys.stderr)
     if bad == len(inputs) == 1:
         return 2
     if not quiet:
@@ -183,6 +192,8 @@ def evaluate(
     from atrous.run.evaluate import evaluate as score
 
     source = open_data(data, split)
+    if len(source) == 0:
+        raise BadInput(f"--data {data}: no images in split {split}: name another --split")
     parser = _parser(model, device, output_stride, settings)
     ours = [(x.name, x.is_thing) for x in parser.labels.labels]
     if ours != [(x.name, x.is_thing) for x in source.labels.labels]:

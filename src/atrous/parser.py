@@ -149,7 +149,7 @@ class Parser:
         Raises: ValueError for an output stride that the network does not have.
         """
         old = self._system
-        stride = output_stride or old.network.output_stride
+        stride = old.network.output_stride if output_stride is None else output_stride
         network = replace(old.network, output_stride=stride)
         with torch.device("meta"):
             system = DeeperLab(network, old.labels, fusion=fusion or old.fusion, losses=old.losses)
@@ -170,6 +170,8 @@ def _pixels(image: Picture) -> tuple[Image, str]:
     if isinstance(image, Pillow.Image):
         return from_pillow(image), "image.png"
     if isinstance(image, Tensor):
+        if image.dtype != torch.uint8:  # numpy does not know all types of torch
+            raise BadInput(f"a tensor of {image.dtype}: give uint8 (3, h, w), RGB, levels 0 to 255")
         image = image.detach().cpu().numpy()
         if image.ndim == 3 and image.shape[0] == 3:
             image = image.transpose(1, 2, 0)

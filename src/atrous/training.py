@@ -16,7 +16,7 @@ from torch import Tensor
 from atrous.convert import Start, adopt, read_start, unfold
 from atrous.data.source import Source
 from atrous.data.transforms import Augment, InputRule, pad, resized
-from atrous.formats import write_json
+from atrous.formats import read_json, write_json
 from atrous.recipes import Recipe, find
 from atrous.recipes.recipe import override
 from atrous.run.batches import Stream
@@ -116,7 +116,9 @@ def _prepare(run: Path, record: dict[str, Any], *, resume: bool) -> None:
         return
     if not path.exists():
         raise BadInput(f"{run}: no run to resume: leave --resume out to start one")
-    before = json.loads(path.read_text())
+    before = read_json(path)
+    if not isinstance(before, dict) or not {"recipe", "threads"} <= set(before):
+        raise BadInput(f"{path}: not what a run leaves: choose another --out, or start anew")
     if before["recipe"] != record["recipe"]:
         raise BadInput(f"{run}: {_difference(before['recipe'], record['recipe'])}")
     torch.set_num_threads(before["threads"])
