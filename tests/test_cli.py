@@ -5,13 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from atrous import cli
+from atrous import batch, cli
+from atrous.batch import names
 from atrous.data import catalogue
 from atrous.data.shapes import Shapes
-from atrous.formats import read_panoptic, write_image, write_json, write_panoptic
-from atrous.parser import bundled
+from atrous.formats import read_image, read_panoptic, write_image, write_json, write_panoptic
+from atrous.parser import bundled, load
+from atrous.types import Image
 
 SMALL = [
     *("--set", "network.decoder_width=8", "--set", "network.aspp_width=16"),
@@ -76,6 +80,55 @@ def test_parse_writes_pictures_and_a_json_that_agree(
         assert confidence.mode.startswith("I")
 
 
+def test_class_and_confidence_pngs_hold_the_maps_of_the_result(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    words = ("parse", photo, "--model", tiny_model, "--out", tmp_path, "--device", "cpu")
+    assert shell(*words, "--semantic", "--confidence")[0] == 0
+    result = load(tiny_model, device="cpu")(photo)
+    with Pillow.open(tmp_path / "semantic" / "photo.png") as semantic:
+        assert semantic.mode == "L"
+        assert np.array_equal(np.asarray(semantic), result.semantic)
+    with Pillow.open(tmp_path / "confidence" / "photo.png") as confidence:
+        steps = np.asarray(confidence).astype(np.float64)
+    assert np.abs(steps / 65535 - result.confidence).max() <= 1 / 65535
+
+
+def test_maps_that_were_not_asked_for_are_not_written(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    shell("parse", photo, "--model", tiny_model, "--out", tmp_path / "out")
+    found = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert found == ["overlay", "panoptic", "panoptic.json"]
+
+
+def test_stdout_holds_one_json_line_an_image_and_nothing_else(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    other = photo.with_name("other.png")
+    other.write_bytes(photo.read_bytes())
+    words = ("parse", photo, other, "--model", tiny_model, "--out", tmp_path / "out")
+    _, out, err = shell(*words, "--json")
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [str(photo), str(other)]
+    assert "2 of 2 parsed" in err
+    _, out, err = shell(*words)
+    assert out == ""
+    assert "photo.png" in err
+    assert shell(*words, "--quiet") == (0, "", "")
+
+
+def test_a_finer_output_stride_is_another_answer(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    maps = []
+    for stride in (16, 8):
+        out = tmp_path / str(stride)
+        words = ("parse", photo, "--model", tiny_model, "--out", out, "--confidence")
+        assert shell(*words, "--output-stride", stride)[0] == 0
+        maps.append((out / "confidence" / "photo.png").read_bytes())
+    assert maps[0] != maps[1]
+
+
 def test_inputs_of_one_stem_get_their_folder_into_the_name(
     shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -86,6 +139,39 @@ def test_inputs_of_one_stem_get_their_folder_into_the_name(
     code, *_ = shell("parse", tmp_path / "a", tmp_path / "b", "--model", tiny_model, "--out", out)
     assert code == 0
     assert sorted(p.name for p in (out / "panoptic").iterdir()) == ["a_x.png", "b_x.png"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "a_x"]), st.sampled_from(["x", "x_2", "a_x", "a_x_2"])
+        ),
+        unique=True,
+    )
+)
+def test_no_two_inputs_have_one_name(places: list[tuple[str, str]]) -> None:
+    found = names([Path(folder) / f"{stem}.png" for folder, stem in places])
+    assert len(set(found)) == len(found) == len(places)
+
+
+def test_a_stopped_parse_lists_what_it_has_written(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, out = photo.with_name("other.png"), tmp_path / "out"
+    other.write_bytes(photo.read_bytes())
+
+    def read(path: Path, *, stretch: bool) -> Image:
+        if path == other:
+            raise KeyboardInterrupt
+        return read_image(path, stretch=stretch)
+
+    monkeypatch.setattr(batch, "read_image", read)
+    code, _, err = shell("parse", photo, other, "--model", tiny_model, "--out", out)
+    assert code == 3
+    assert err.splitlines()[-1] == "atrous: stopped"
+    told = json.loads((out / "panoptic.json").read_text())["annotations"]
+    written = [p.name for p in (out / "panoptic").iterdir()]
+    assert [entry["file_name"] for entry in told] == written == ["photo.png"]
 
 
 def bad_file(kind: str, folder: Path, photo: Path) -> Path:
@@ -181,6 +267,11 @@ def test_odd_images_parse(
         (("parse", "PHOTO", "--model", "MODEL", "--output-stride", "4"), "8 or 16"),
         (("parse", "PHOTO", "--model", "MODEL", "--set", "train.lr=1"), "fusion"),
         (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.peak=1"), "peak"),
+        (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.instance=0"), "mean instances"),
+        (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.instances=x"), "int"),
+        (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.instances"), "NAME="),
+        (("parse", "PHOTO", "nowhere.png", "--model", "MODEL"), "nowhere.png"),
+        (("parse", "n" * 300, "--model", "MODEL"), "too long"),
         (("parse", "PHOTO", "--model", "PHOTO"), "not a safetensors file"),
         (("parse", "PHOTO", "--colour"), "--colour"),
         (("train", "deeperlab-lite", "--data", "shapes", "--out", "OUT"), "deeperlab-light"),
@@ -218,7 +309,43 @@ def test_odd_images_parse(
             ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--init", "nowhere"),
             "nowhere",
         ),
+        (
+            (
+                "train",
+                "deeperlab-light",
+                "--data",
+                "shapes",
+                "--out",
+                "OUT",
+                "--set",
+                "train.iteration=1",
+            ),
+            "iterations",
+        ),
+        (
+            (
+                "train",
+                "deeperlab-light",
+                "--data",
+                "shapes",
+                "--out",
+                "OUT",
+                "--set",
+                "train.crop=100",
+            ),
+            "97",
+        ),
+        (
+            ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--device", "tpu"),
+            "tpu",
+        ),
+        (("train", "deeperlab-light", "--data", "shapes"), "--out"),
+        (("train", "deeperlab-light", "--out", "OUT"), "--data"),
         (("eval", "--model", "MODEL", "--data", "shapes", "--split", "test"), "train and val"),
+        (("eval", "--model", "MODEL", "--data", "coco-panoptic=nowhere"), "nowhere"),
+        (("eval", "--model", "MODEL", "--data", "shapes", "--set", "fusion.nope=1"), "fusion.nope"),
+        (("eval", "--model", "MODEL", "--data", "shapes", "--device", "tpu"), "tpu"),
+        (("eval", "--model", "MODEL"), "--data"),
         (("info", "deeperlab-heavy"), "deeperlab-light"),
         (("pars", "PHOTO"), "pars"),
     ],
@@ -239,8 +366,7 @@ def test_bad_usage_is_one_line_and_writes_nothing(
     if words[0] == "parse":
         given += ["--out", str(out)]
     shell.refuses(*given, naming=naming)
-    assert not list(out.glob("*.safetensors"))
-    assert not (out / "panoptic.json").exists()
+    assert not out.exists()
 
 
 @pytest.fixture
@@ -280,6 +406,28 @@ def test_a_png_and_json_that_disagree_are_refused(
     assert not (out / "last.safetensors").exists()
 
 
+def test_a_run_that_bad_data_ended_starts_anew_once_they_are_mended(
+    shell: Shell, disagreeing: Path, tmp_path: Path
+) -> None:
+    data, out = f"coco-panoptic={disagreeing}", tmp_path / "run"
+    words = ("train", "deeperlab-light", "--data", data, "--split", "val", "--out", out, *SMALL)
+    shell.refuses(*words, "--set", "train.iterations=1", naming="a.png")
+    ids = np.ones((33, 33), dtype=np.int32)
+    ids[:5] = 0
+    write_panoptic(disagreeing / "val_png" / "a.png", ids)
+    assert shell(*words, "--set", "train.iterations=1")[0] == 0
+    assert (out / "log.jsonl").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"recipe":1}'])
+def test_a_damaged_run_is_not_resumed(shell: Shell, tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    words = ("train", "deeperlab-light", "--data", "shapes", "--out", tmp_path, *SMALL)
+    shell.refuses(*words, "--resume", naming="run.json")
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
+    assert (tmp_path / "run.json").read_text() == text
+
+
 def test_training_from_the_command_line_leaves_a_model_that_parses(
     shell: Shell, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,9 +452,40 @@ def test_without_instances_no_thing_class_has_two_segments(
     shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     words = ("parse", photo, "--model", tiny_model, "--out", tmp_path / "out", "--json")
-    _, out, _ = shell(*words, "--set", "fusion.instances=0")
-    classes = [s["class_id"] for s in json.loads(out)["segments"]]
-    assert len(classes) == len(set(classes))
+    counts = []
+    for instances in (100, 0):
+        settings = ("--set", "fusion.peak_threshold=0", "--set", f"fusion.instances={instances}")
+        _, out, _ = shell(*words, *settings)
+        classes = [s["class_id"] for s in json.loads(out)["segments"]]
+        counts.append((len(classes), len(set(classes))))
+    assert counts[0][0] > counts[0][1]
+    assert counts[1][0] == counts[1][1]
+
+
+def test_scoring_without_instances_finds_at_most_one_segment_a_class_and_image(
+    shell: Shell, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Shapes("train", size_hw=(65, 65), count=2)
+    monkeypatch.setattr(catalogue, "open_data", lambda spec, split: small)
+    words = ("eval", "--data", "shapes", "--model", tiny_model, "--set", "fusion.peak_threshold=0")
+    most = []
+    for settings in ((), ("--set", "fusion.instances=0")):
+        code, out, err = shell(*words, *settings)
+        assert code == 0
+        assert "2 images" in err
+        most.append(max(row["tp"] + row["fp"] for row in json.loads(out)["per_class"]))
+    assert most[0] > 2 >= most[1]
+
+
+def test_a_data_set_without_images_is_not_scored(
+    shell: Shell, tiny_model: Path, tmp_path: Path
+) -> None:
+    for folder in ("val", "val_png"):
+        (tmp_path / folder).mkdir()
+    rows = [{"id": 1, "name": "sky", "isthing": 0}]
+    write_json(tmp_path / "val.json", {"images": [], "annotations": [], "categories": rows})
+    data = f"coco-panoptic={tmp_path}"
+    shell.refuses("eval", "--model", tiny_model, "--data", data, naming="no images")
 
 
 def test_data_with_other_classes_than_the_models_is_refused(

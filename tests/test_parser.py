@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 import atrous
 from atrous.data.shapes import Shapes
+from atrous.formats import read_panoptic
 from atrous.parser import Parser
 from atrous.types import BadInput, Image
 
@@ -54,9 +55,27 @@ def test_a_list_gives_a_list_and_an_iterator_is_lazy(parser: Parser, photo: Imag
     assert taken == [0]
 
 
+def test_a_bad_image_in_a_stream_is_refused_when_its_turn_comes(
+    parser: Parser, photo: Image
+) -> None:
+    results = parser(iter([photo, "nowhere.png"]))
+    assert next(results).panoptic.shape == (50, 70)
+    with pytest.raises(BadInput, match=r"nowhere\.png"):
+        next(results)
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), 3, None],
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 3)),
+        np.zeros((0, 4, 3), np.uint8),
+        torch.zeros(3, 4, 4),
+        torch.zeros(3, 4, 4, dtype=torch.bfloat16),
+        torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
+        3,
+        None,
+    ],
 )
 def test_what_is_no_image_is_refused(parser: Parser, wrong: object) -> None:
     with pytest.raises(BadInput, match="give"):
@@ -74,6 +93,35 @@ def test_maps_have_the_size_of_the_image_and_every_id_a_segment(
     assert 0 <= result.confidence.min() <= result.confidence.max() <= 1
 
 
+def test_a_segment_tells_its_area_box_and_mean_confidence(parser: Parser, photo: Image) -> None:
+    result = parser(photo)
+    for segment in result.segments:
+        own = result.panoptic == segment.id
+        y, x = np.nonzero(own)
+        assert segment.area == own.sum()
+        assert segment.box == (y.min(), x.min(), y.max() + 1, x.max() + 1)
+        assert segment.score == pytest.approx(result.confidence[own].mean(), abs=6e-5)
+        label = parser.labels[segment.class_id]
+        assert (segment.name, segment.is_thing) == (label.name, label.is_thing)
+
+
+def test_a_model_that_is_loaded_again_gives_the_same_result(
+    parser: Parser, tiny_model: Path, photo: Image
+) -> None:
+    before = photo.copy()
+    one, two = parser(photo), atrous.load(tiny_model, device="cpu")(photo)
+    for name in ("panoptic", "semantic", "confidence"):
+        assert np.array_equal(getattr(one, name), getattr(two, name))
+    assert one.segments == two.segments
+    assert np.array_equal(photo, before)
+
+
+@pytest.mark.parametrize("stride", [0, 4, -8])
+def test_an_output_stride_that_the_network_lacks_is_refused(parser: Parser, stride: int) -> None:
+    with pytest.raises(ValueError, match=f"output_stride is {stride}"):
+        parser.replace(output_stride=stride)
+
+
 def test_another_output_stride_shares_the_weights_and_leaves_the_parser_as_it_was(
     parser: Parser, photo: Image
 ) -> None:
@@ -86,9 +134,11 @@ def test_another_output_stride_shares_the_weights_and_leaves_the_parser_as_it_wa
 
 
 def test_without_instances_a_thing_class_is_one_segment(parser: Parser, photo: Image) -> None:
-    plain = parser.replace(fusion=replace(parser.fusion, instances=0))
-    classes = [s.class_id for s in plain(photo).segments]
-    assert len(classes) == len(set(classes))
+    many = parser.replace(fusion=replace(parser.fusion, peak_threshold=0.0))
+    plain = many.replace(fusion=replace(many.fusion, instances=0))
+    classes = [[s.class_id for s in each(photo).segments] for each in (many, plain)]
+    assert len(classes[0]) > len(set(classes[0]))
+    assert len(classes[1]) == len(set(classes[1]))
 
 
 def test_threads_get_the_answers_that_one_thread_gets(parser: Parser) -> None:
@@ -110,6 +160,9 @@ def test_a_result_draws_saves_and_shows_itself(
     assert (tmp_path / "panoptic.json").is_file()
     rows = result.to_coco()["segments_info"]
     assert [row["id"] for row in rows] == [s.id for s in result.segments]
+    classes = {label.file_id: i for i, label in enumerate(parser.labels.labels)}
+    again = read_panoptic(tmp_path / "panoptic" / "image.png", rows, classes)
+    assert np.array_equal(again.ids, result.panoptic)
     with pytest.raises(BadInput, match="coco"):
         result.save(tmp_path, format="voc")
 

@@ -76,12 +76,15 @@ def _deeplab_lite(weights: Weights) -> Start:
 def adopt(network: nn.Module, start: Start) -> tuple[str, ...]:
     """Puts the weights that fit into a network; returns the names that found a place.
 
-    A tensor of another shape (a head for other classes) is left out; a smaller kernel enters the
-    middle of a larger one. Raises: BadInput if nothing fits.
+    A tensor of another shape (a head for other classes) is left out, and so is a norm whose
+    convolution is; a smaller kernel enters the middle of a larger one.
+
+    Raises: BadInput if nothing fits.
     """
     own = network.state_dict()
     fitted = {k: _fit(v, own[k].shape) for k, v in start.weights.items() if k in own}
-    fitting = {k: v for k, v in fitted.items() if v.shape == own[k].shape}
+    same = {k: v for k, v in fitted.items() if v.shape == own[k].shape}
+    fitting = {k: v for k, v in same.items() if _convolution(k) in same}
     if not fitting:
         raise BadInput("no weight of the starting file fits this network: choose another --init")
     network.load_state_dict(fitting, strict=False)
@@ -89,6 +92,12 @@ def adopt(network: nn.Module, start: Start) -> tuple[str, ...]:
         if isinstance(module, ConvNorm) and f"{name}.conv.weight" in fitting:
             _set_norm(module, name, start)
     return tuple(fitting)
+
+
+def _convolution(key: str) -> str:
+    """The name of the weight that a norm's tensor belongs to; any other name as it is."""
+    block, norm, _ = key.rpartition(".norm.")
+    return f"{block}.conv.weight" if norm else key
 
 
 def _fit(value: Tensor, shape: torch.Size) -> Tensor:
