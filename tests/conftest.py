@@ -48,3 +48,46 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_model(path, replace(recipe).build(labels).state_dict(), recipe.header(labels))
     return path
+
+
+class Shell:
+    """Runs the command line in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, *words: object) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr of one call."""
+        from atrous.cli import main
+
+        self._monkeypatch.setattr("sys.argv", ["atrous", *map(str, words)])
+        with pytest.raises(SystemExit) as ending:
+            main()
+        out, err = self._capsys.readouterr()
+        return int(ending.value.code or 0), out, err
+
+    def refuses(self, *words: object, naming: str) -> None:
+        """The call is bad input: one line on stderr that holds `naming`, nothing on stdout."""
+        code, out, err = self(*words)
+        assert (code, out) == (2, ""), err
+        assert err.startswith("atrous: ")
+        assert err.count("\n") == 1
+        assert naming in err
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """The command line in this process."""
+    return Shell(monkeypatch, capsys)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A drawn scene of 50 x 70 pixels."""
+    from PIL import Image as Pillow
+
+    from atrous.data.shapes import Shapes
+
+    path = tmp_path / "photo.png"
+    Pillow.fromarray(Shapes("val", size_hw=(50, 70))[0].image).save(path)
+    return path

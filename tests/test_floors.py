@@ -43,6 +43,7 @@ FLOORS = {
     "serve": 8,
     "export": 8,
     "batch": 8,
+    "card": 8,
     "cli": 9,
     "__init__": 10,
     "__main__": 10,

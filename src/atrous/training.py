@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import platform
+import shlex
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from atrous.convert import Start, adopt, read_start, unfold
+from atrous.convert import Start, adopt, graft, read_start
 from atrous.data.source import Source
 from atrous.data.transforms import Augment, InputRule, pad, resized
 from atrous.formats import read_json, write_json
+from atrous.instances.keypoints import KeypointNumbers
+from atrous.nn.statistics import calibrate, unfold
 from atrous.recipes import Recipe, find
-from atrous.recipes.recipe import override
+from atrous.recipes.recipe import override, revive
 from atrous.run.batches import Stream
 from atrous.run.checkpoint import (
     half,
@@ -35,7 +42,7 @@ from atrous.run.train import train as run_training
 from atrous.systems.deeperlab import DeeperLab
 from atrous.types import BadInput, Image, Parse
 
-UNFOLD_PHOTOS = 64
+UNFOLD_PHOTOS, CALIBRATE = 64, 32
 
 
 def train(
@@ -62,34 +69,38 @@ def train(
     run already, or one that cannot be resumed.
     """
     chosen = override(find(recipe) if isinstance(recipe, str) else recipe, settings)
-    run = Path(out)
-    if not hasattr(data, "labels"):
-        raise BadInput(
-            "the data have no `labels`: give a Source, such as atrous.data.shapes.Shapes"
-        )
-    if len(data) == 0:
-        raise BadInput("the data set has no images: check --data and --split")
+    run, place = Path(out), torch.device(device)
+    _check(data)
     augment = Augment(chosen.train.crop, chosen.train.scales, chosen.train.flip)
     torch.manual_seed(chosen.seed)
     system = chosen.build(data.labels)
+    stream = Stream(data, system.encode, chosen.input, augment, chosen.seed, chosen.train.batch)
     start = read_start(Path(init)) if init is not None and not states(run) else None
     _prepare(run, _record(chosen, data), resume=resume)
-    if start is not None:
-        _initialise(system, start, data, chosen.input)
-    place = torch.device(device)
+    if not states(run):
+        _initialise(system, start, stream, frozen=chosen.train.norms == "frozen")
     outcome = run_training(
         system,
-        Stream(data, system.encode, chosen.input, augment, chosen.seed, chosen.train.batch),
+        stream,
         chosen.train,
         run=run,
         device=place,
         workers=workers,
         quiet=quiet,
         score=_scorer(system, val, chosen, run, place),
+        anchor=_anchor(system, run, place) if chosen.train.anchor else None,
     )
     weights = read_state(states(run)[-1]).weights
     write_model(run / "last.safetensors", weights, chosen.header(data.labels))
     return outcome
+
+
+def _check(data: Source) -> None:
+    if not hasattr(data, "labels"):
+        example = "such as atrous.data.shapes.Shapes"
+        raise BadInput(f"the data have no `labels`: give a Source, {example}")
+    if len(data) == 0:
+        raise BadInput("the data set has no images: check --data and --split")
 
 
 def _record(recipe: Recipe, data: Source) -> dict[str, Any]:
@@ -103,6 +114,8 @@ def _record(recipe: Recipe, data: Source) -> dict[str, Any]:
         | {"python": platform.python_version()},
         "threads": torch.get_num_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }
 
 
@@ -132,10 +145,16 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
     return f"the run was started with {name} = {before}, not {now}: give the same command again"
 
 
-def _initialise(system: DeeperLab, start: Start, data: Source, rule: InputRule) -> None:
-    adopt(system, start)
-    if start.folded:
-        unfold(system, start.folded, _photos(data, rule))
+def _initialise(system: DeeperLab, start: Start | None, stream: Stream, *, frozen: bool) -> None:
+    """Public weights come in, and norms learn their statistics where training will not do it."""
+    if start is not None:
+        adopt(system, start)
+        if start.head:
+            graft(system, start.head)
+    if frozen:
+        calibrate(system, torch.stack([stream[i][0] for i in range(CALIBRATE)]))
+    else:
+        unfold(system, _photos(stream.source, stream.rule))
 
 
 def _photos(data: Source, rule: InputRule) -> Iterator[Tensor]:
@@ -144,6 +163,16 @@ def _photos(data: Source, rule: InputRule) -> Iterator[Tensor]:
         small = resized(data[int(index)].image, rule)
         padded = pad(small, rule.padded((small.shape[0], small.shape[1])), rule)
         yield torch.from_numpy(rule.normalise(padded))[None]
+
+
+def _anchor(system: DeeperLab, run: Path, device: torch.device) -> nn.Module:
+    """The network as the training found it, kept in the run's folder for a resume."""
+    path = run / "start.safetensors"
+    if not states(run):
+        write_model(path, system.state_dict(), {})
+    twin = copy.deepcopy(system)
+    twin.load_state_dict(read_weights(path))
+    return twin.eval().requires_grad_(False).to(device)
 
 
 def _scorer(
@@ -172,8 +201,28 @@ def _parser(system: DeeperLab, rule: InputRule, device: torch.device) -> Callabl
     return lambda image: system.parse([view(system, image, rule, device)])
 
 
-def package(model: Path, out: Path) -> None:
+def told(run: Path) -> dict[str, Any]:
+    """What a run folder tells of its training: run.json, the steps made and their seconds.
+
+    Raises: BadInput if there is no run.
+    """
+    record: dict[str, Any] = read_json(run / "run.json")
+    saved = states(run)
+    if not saved:
+        raise BadInput(f"{run}: holds no state: finish the run, or --resume it")
+    state = read_state(saved[-1])
+    return {**record, "steps": state.step, "seconds": state.counters.get("seconds")}
+
+
+def package(
+    model: Path,
+    out: Path,
+    *,
+    fusion: Callable[[KeypointNumbers], KeypointNumbers] = lambda numbers: numbers,
+) -> None:
     """Copies a model with its weights in 16 bits, as the models in the package are stored.
+
+    fusion  gives the copy other fusion numbers, such as thresholds that were chosen since
 
     Raises: BadInput if a weight does not fit in 16 bits.
     """
@@ -181,4 +230,5 @@ def package(model: Path, out: Path) -> None:
     wide = [name for name, value in weights.items() if not value.float().isfinite().all()]
     if wide:
         raise BadInput(f"{model}: {wide[0]} does not fit in 16 bits: keep it in 32")
-    write_model(out, weights, {k: v for k, v in header.items() if k != "format"})
+    numbers = asdict(fusion(revive(KeypointNumbers, header["fusion"])))
+    write_model(out, weights, {**header, "fusion": numbers})

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from atrous.nn.losses import (
     SumCount,
     bootstrapped_cross_entropy,
+    divergence,
     masked_l1,
     sigmoid_cross_entropy,
 )
@@ -210,3 +211,17 @@ def test_parts_of_a_batch_add_up_to_the_whole(loss: Callable[[slice], SumCount],
     parts = [loss(slice(0, cut)), loss(slice(cut, 4))]
     for ours, theirs in zip(whole, zip(*parts, strict=True), strict=True):
         assert float(ours) == pytest.approx(sum(map(float, theirs)), rel=1e-6)
+
+
+@given(st.integers(0, 10_000))
+def test_the_divergence_is_that_of_the_softmax_and_ignores_a_common_shift(seed: int) -> None:
+    ours, theirs = noise(seed, 2, 4, 3, 5), noise(seed + 1, 2, 4, 3, 5)
+    total, count = divergence(ours, theirs + 7)
+    p, q = theirs.double().softmax(dim=1), ours.double().softmax(dim=1)
+    assert float(count) == 2 * 3 * 5
+    assert float(total) == pytest.approx(float((p * (p / q).log()).sum()), rel=1e-3, abs=1e-4)
+
+
+def test_an_answer_does_not_diverge_from_itself() -> None:
+    logits = noise(0, 1, 3, 2, 2)
+    assert float(divergence(logits, logits)[0]) == 0

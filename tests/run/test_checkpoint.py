@@ -100,7 +100,7 @@ def test_the_last_states_are_kept_and_unfinished_ones_never_seen(tmp_path: Path)
     state = read_state(states(tmp_path)[-1])
     assert state.step == 7
     assert torch.equal(state.weights["b"], WEIGHTS["b"])
-    assert torch.equal(state.momentum["m"], torch.ones(1))
+    assert torch.equal(state.optimiser["m"], torch.ones(1))
 
 
 def test_a_state_keeps_its_counters_and_writes_the_same_bytes_again(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_state_keeps_its_counters_and_writes_the_same_bytes_again(tmp_path: Pa
     one, two = (states(tmp_path / run)[0] for run in ("1", "2"))
     assert read_state(one).counters == counters
     names = sorted(p.name for p in one.iterdir())
-    assert names == ["counters.json", "momentum.safetensors", "weights.safetensors"]
+    assert names == ["counters.json", "optimiser.safetensors", "weights.safetensors"]
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in names)
 
 

@@ -17,9 +17,10 @@ from atrous.data.transforms import Augment, InputRule
 from atrous.parser import load
 from atrous.run.batches import Stream, batches, shuffled
 from atrous.run.checkpoint import read_header, read_weights, states
-from atrous.run.train import TrainSettings, build_optimiser
+from atrous.run.optimiser import build_optimiser
+from atrous.run.settings import TrainSettings
 from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
-from atrous.training import package, train
+from atrous.training import package, told, train
 from atrous.types import BadInput
 
 DATA = Shapes("train", size_hw=(65, 65), count=20)
@@ -56,21 +57,93 @@ def steps(run: Path) -> list[int]:
     return [json.loads(line)["step"] for line in lines if line.endswith("}")]
 
 
-def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
-    last, kill_at = "train.iterations=14", random.randrange(4, 12)
-    whole = start(tmp_path / "whole", "new", last)
-    killed = start(tmp_path / "killed", "new", last)
+ADAM = ("train.optimiser=adam", "train.norms=frozen", "train.anchor=1", "train.warmup=3")
+
+
+@pytest.mark.parametrize("more", [(), ADAM], ids=["sgd", "adam"])
+def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    settings, kill_at = ("train.iterations=14", *more), random.randrange(4, 12)
+    whole = start(tmp_path / "whole", "new", *settings)
+    killed = start(tmp_path / "killed", "new", *settings)
     while len(steps(tmp_path / "killed")) < kill_at and killed.poll() is None:
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
     first = steps(tmp_path / "killed")
-    resumed = start(tmp_path / "killed", "resume", last)
+    resumed = start(tmp_path / "killed", "resume", *settings)
     for process in (whole, resumed):
         assert process.communicate()[1] == b""
     files = [(tmp_path / run / "last.safetensors").read_bytes() for run in ("whole", "killed")]
     assert files[0] == files[1], f"killed after {len(first)} steps"
     assert steps(tmp_path / "killed") == list(range(14))
+
+
+def trained(run: Path, *settings: str) -> dict[str, torch.Tensor]:
+    train("deeperlab-light", data=DATA, out=run, settings=(*TINY, *settings), quiet=True)
+    return read_weights(run / "last.safetensors")
+
+
+def test_frozen_norms_keep_their_statistics_and_learn_scale_and_shift(tmp_path: Path) -> None:
+    once, twice = (
+        trained(tmp_path / n, "train.norms=frozen", f"train.iterations={n}") for n in "13"
+    )
+    counts = [k for k in once if k.endswith("num_batches_tracked")]
+    statistics = [k for k in once if k.endswith(("running_mean", "running_var"))]
+    assert all(int(twice[k]) == 0 for k in counts)
+    assert all(torch.equal(once[k], twice[k]) for k in statistics)
+    assert any(float(once[k].abs().max()) > 0 for k in statistics if "mean" in k)
+    assert not torch.equal(
+        once["decoder.first.pointwise.norm.weight"], twice["decoder.first.pointwise.norm.weight"]
+    )
+
+
+def test_an_anchor_holds_the_semantic_answer(tmp_path: Path) -> None:
+    settings = ("train.iterations=6", "train.lr=0.05", "train.norms=frozen", "losses.keep=1")
+    moved = []
+    for weight in ("0.0001", "100"):
+        run = tmp_path / weight
+        trained(run, *settings, f"train.anchor={weight}", "train.clip=1")
+        rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+        assert rows[0]["anchor"] == pytest.approx(0, abs=1e-6)
+        moved.append(rows[-1]["anchor"])
+    assert moved[1] < moved[0]
+
+
+def test_warming_up_and_clipping_bound_the_first_steps(tmp_path: Path) -> None:
+    settings = ("train.iterations=4", "train.lr=0.01", "train.norms=frozen")
+    start = trained(tmp_path / "0", "train.iterations=1", "train.lr=0", "train.norms=frozen")
+    name = "decoder.second.pointwise.conv.weight"
+    far = trained(tmp_path / "1", *settings)[name] - start[name]
+    near = (
+        trained(tmp_path / "2", *settings, "train.warmup=100", "train.clip=0.1")[name] - start[name]
+    )
+    assert 0 < float(near.norm()) <= 0.01 * 4 / 100 * 0.1 * 4
+    assert float(far.norm()) > 10 * float(near.norm())
+    rows = (tmp_path / "2" / "log.jsonl").read_text().splitlines()
+    rates = [json.loads(row)["lr"] for row in rows]
+    assert rates[0] == pytest.approx(0.01 / 101)
+
+
+def test_a_run_tells_how_long_it_took_over_all_its_parts(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trained(run, "train.iterations=3")
+    record = told(run)
+    assert record["steps"] == 3
+    assert 0 < record["seconds"] < 600
+    assert record["command"]
+    with pytest.raises(BadInput, match=r"run\.json"):
+        told(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("setting", "options"),
+    [("train.norms=frosen", "batch or frozen"), ("train.optimiser=lion", "sgd or adam")],
+)
+def test_an_unknown_choice_names_the_known_ones(tmp_path: Path, setting: str, options: str) -> None:
+    with pytest.raises(BadInput, match=options):
+        trained(tmp_path / "run", setting)
 
 
 def test_the_log_of_a_resumed_run_says_where_it_went_on(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from atrous.data.coco import open_coco
 from atrous.data.shapes import Shapes
 from atrous.data.source import Source
+from atrous.data.split import listed
 from atrous.types import BadInput
 
 SOURCES: dict[str, Callable[[Path, str], Source]] = {"coco-panoptic": open_coco}
@@ -17,8 +18,17 @@ SOURCES: dict[str, Callable[[Path, str], Source]] = {"coco-panoptic": open_coco}
 def open_data(spec: str, split: str) -> Source:
     """The split of a data set: "shapes", or "SPEC=PATH" with SPEC one of `SOURCES`.
 
-    Raises: BadInput for an unknown name (the nearest is suggested), or a folder without the data.
+    split  a name, or NAME@FILE for the samples of it that a list names
+
+    Raises: BadInput for an unknown name (the nearest is suggested), a folder without the data, or
+    a list that does not belong to it.
     """
+    split, at, names = split.partition("@")
+    whole = _open(spec, split)
+    return listed(whole, Path(names)) if at else whole
+
+
+def _open(spec: str, split: str) -> Source:
     name, equals, path = spec.partition("=")
     if name == "shapes" and not equals:
         if split not in ("train", "val"):

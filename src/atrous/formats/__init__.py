@@ -13,8 +13,10 @@ from atrous.formats.files import (
     write_confidence,
     write_image,
     write_json,
+    write_text,
+    write_whole,
 )
-from atrous.formats.images import MAX_PIXELS, from_pillow, image_files, read_image
+from atrous.formats.images import MAX_PIXELS, contents, from_pillow, image_files, read_image
 from atrous.formats.panoptic import (
     MAX_ID,
     PanopticEntry,
@@ -30,6 +32,7 @@ from atrous.formats.panoptic import (
 
 __all__ = [
     "MAX_PIXELS",
+    "contents",
     "read_image",
     "from_pillow",
     "image_files",
@@ -48,4 +51,6 @@ __all__ = [
     "write_class_map",
     "write_confidence",
     "write_image",
+    "write_text",
+    "write_whole",
 ]

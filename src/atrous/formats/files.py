@@ -48,6 +48,14 @@ def write_json(path: str | os.PathLike[str], data: object) -> None:
     write_whole(path, text.encode() + b"\n")
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes UTF-8 text.
+
+    Raises: BadInput if the file cannot be written.
+    """
+    write_whole(path, text.encode())
+
+
 def write_class_map(path: str | os.PathLike[str], class_map: ClassMap) -> None:
     """Writes (h, w) class ids as a grey PNG, 8 or 16 bit as the array is.
 

@@ -54,6 +54,20 @@ class Head(nn.Sequential):
     Source: DeeperLab, section 3.3 and figure 2.
     """
 
+    @property
+    def large(self) -> SeparableConv:
+        """The large convolution."""
+        layer = self[0]
+        assert isinstance(layer, SeparableConv)
+        return layer
+
+    @property
+    def classifier(self) -> nn.Conv2d:
+        """The 1x1 convolution that answers."""
+        layer = self[1]
+        assert isinstance(layer, nn.Conv2d)
+        return layer
+
     def __init__(self, channels_in: int, channels_out: int, *, width: int, kernel: int) -> None:
         super().__init__(
             SeparableConv(channels_in, width, kernel=kernel), classifier(width, channels_out)

@@ -61,3 +61,13 @@ def masked_l1(
     both = mask.repeat_interleave(2, dim=1)
     error = torch.where(both, (prediction - target).abs(), 0)
     return error.sum(), both.sum().to(error.dtype)
+
+
+def divergence(logits: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]) -> SumCount:
+    """Kullback-Leibler divergence of softmax answers from those of a reference, cell by cell.
+
+    Source: Li and Hoiem, Learning without Forgetting (2016), section 3, at temperature 1.
+    """
+    ours, theirs = logits.float().log_softmax(dim=1), reference.float().log_softmax(dim=1)
+    total = F.kl_div(ours, theirs, reduction="sum", log_target=True)
+    return total, ours.new_tensor(float(ours[:, 0].numel()))

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from atrous.data.transforms import InputRule
 from atrous.recipes.recipe import Recipe, Reported
-from atrous.run.train import TrainSettings
+from atrous.run.settings import TrainSettings
 from atrous.systems.deeperlab import DeeperLabNetwork
 
 WIDER = Recipe(

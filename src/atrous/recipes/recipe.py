@@ -13,7 +13,7 @@ from atrous.data.transforms import InputRule
 from atrous.instances.keypoints import KeypointNumbers
 from atrous.labels import LabelSpace
 from atrous.run.checkpoint import Header
-from atrous.run.train import TrainSettings
+from atrous.run.settings import TrainSettings
 from atrous.systems.deeperlab import DeeperLab, DeeperLabLoss, DeeperLabNetwork
 from atrous.types import BadInput
 

@@ -33,7 +33,7 @@ class State:
 
     step: int
     weights: Weights
-    momentum: Weights
+    optimiser: Weights
     counters: dict[str, Any]
 
 
@@ -105,7 +105,7 @@ def write_state(run: Path, state: State, *, keep: int) -> None:
     shutil.rmtree(rough, ignore_errors=True)
     rough.mkdir(parents=True)
     write_bytes(rough / "weights.safetensors", save(_plain(state.weights)))
-    write_bytes(rough / "momentum.safetensors", save(_plain(state.momentum)))
+    write_bytes(rough / "optimiser.safetensors", save(_plain(state.optimiser)))
     counters = canonical({"step": state.step, **state.counters})
     write_bytes(rough / "counters.json", counters.encode())
     shutil.rmtree(final, ignore_errors=True)
@@ -126,7 +126,7 @@ def read_state(folder: Path) -> State:
     return State(
         step=counters.pop("step"),
         weights=read_weights(folder / "weights.safetensors"),
-        momentum=read_weights(folder / "momentum.safetensors"),
+        optimiser=read_weights(folder / "optimiser.safetensors"),
         counters=counters,
     )
 

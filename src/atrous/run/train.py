@@ -15,55 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from atrous.nn.layers import set_norm_momentum
+from atrous.nn.losses import divergence
 from atrous.run.batches import Item, Stream, batches, to_device
-from atrous.run.checkpoint import State, Weights, read_state, states, write_state
+from atrous.run.checkpoint import State, read_state, states, write_state
 from atrous.run.logs import Log
+from atrous.run.optimiser import build_optimiser, restore, slots
 from atrous.run.schedule import poly
+from atrous.run.settings import TrainSettings
 from atrous.tensors import LossTerm
 from atrous.types import BadInput
 
 Scorer = Callable[[], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """How a network is trained.
-
-    batch, crop       images a step, and their side in pixels (16 n + 1)
-    lr, power         poly schedule; momentum and weight_decay of SGD (no decay on depthwise
-                      convolutions, norms and biases)
-    norm_momentum     share of a new batch in batch norm statistics
-    scales, flip      see `data.transforms.Augment`
-    freeze            parts of the network, such as "backbone", that stay as they are, norms too
-    precision         "fp32", or "bf16" for autocast
-    checkpoint_every, eval_every  in steps; the last step always saves; eval_every 0 = never
-    keep              how many states stay on the disk
-    """
-
-    iterations: int
-    batch: int
-    crop: int
-    lr: float = 0.01
-    power: float = 0.9
-    momentum: float = 0.9
-    weight_decay: float = 4e-5
-    norm_momentum: float = 0.003
-    scales: tuple[float, float, float] = (0.5, 2.0, 0.25)
-    flip: float = 0.5
-    freeze: tuple[str, ...] = ()
-    precision: str = "fp32"
-    checkpoint_every: int = 500
-    eval_every: int = 0
-    keep: int = 2
-
-    def __post_init__(self) -> None:
-        if self.precision not in ("fp32", "bf16"):
-            raise BadInput(f"train.precision is {self.precision!r}: it can be fp32 or bf16")
-        if self.batch < 2:
-            raise BadInput(f"train.batch is {self.batch}: batch norm needs at least 2 images")
-        for name in ("iterations", "checkpoint_every", "keep"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"train.{name} is {getattr(self, name)}: it must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +46,11 @@ def train(
     workers: int,
     quiet: bool,
     score: Scorer | None = None,
+    anchor: nn.Module | None = None,
 ) -> Outcome:
     """Trains from the last state of the run folder, or from the network as it is.
+
+    anchor  the network that `settings.anchor` holds the semantic answer to
 
     Source: DeeperLab, section 4 (SGD, poly, all norms trained).
     """
@@ -94,17 +59,23 @@ def train(
     for part in settings.freeze:
         _part(network, part).requires_grad_(False)
     optimiser = build_optimiser(network, settings)
-    start = resume(network, optimiser, run)
+    start, seconds = resume(network, optimiser, run)
+    began = time.monotonic() - seconds
     source = batches(stream, start=start, stop=settings.iterations, workers=workers)
     log = Log(run, start=start, total=settings.iterations, quiet=quiet)
     with log, _signals() as stopped:
         step = start
-        for step, values, speed in _steps(network, optimiser, source, settings, start, device):
+        steps = _steps(network, anchor, optimiser, source, settings, start, device)
+        for step, values, speed in steps:
             log.step(step, values, images_per_second=speed)
             done = step + 1
             last = done == settings.iterations or bool(stopped)
             if last or done % settings.checkpoint_every == 0:
-                write_state(run, _state(network, optimiser, done), keep=settings.keep)
+                write_state(
+                    run,
+                    _state(network, optimiser, done, time.monotonic() - began),
+                    keep=settings.keep,
+                )
             if score and settings.eval_every and done % settings.eval_every == 0:
                 log.scores(step, score())
             if last:
@@ -114,7 +85,8 @@ def train(
 
 def _steps(
     network: nn.Module,
-    optimiser: torch.optim.SGD,
+    anchor: nn.Module | None,
+    optimiser: torch.optim.Optimizer,
     source: Iterable[Item],
     settings: TrainSettings,
     start: int,
@@ -124,13 +96,13 @@ def _steps(
     speed = 0.0
     before = time.monotonic()
     for step, item in enumerate(source, start):
-        lr = poly(step, total=settings.iterations, start=settings.lr, power=settings.power)
+        lr = _rate(step, settings)
         for group in optimiser.param_groups:
             group["lr"] = lr
-        network.train()
-        for part in settings.freeze:
-            _part(network, part).eval()
-        values = make_step(network, optimiser, to_device(item, device), settings.precision)
+        _set_modes(network, settings)
+        item = to_device(item, device)
+        answer = _answer(anchor, item[0], settings)
+        values = make_step(network, optimiser, item, settings, answer)
         if not all(map(math.isfinite, values.values())):
             raise BadInput(
                 f"step {step}: the loss is not finite ({values}): lower train.lr and --resume "
@@ -142,19 +114,56 @@ def _steps(
         yield step, {**values, "lr": lr}, speed
 
 
+def _rate(step: int, settings: TrainSettings) -> float:
+    rate = poly(step, total=settings.iterations, start=settings.lr, power=settings.power)
+    return rate * min(1.0, (step + 1) / (settings.warmup + 1))
+
+
+def _set_modes(network: nn.Module, settings: TrainSettings) -> None:
+    network.train()
+    for part in settings.freeze:
+        _part(network, part).eval()
+    if settings.norms == "frozen":
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+
+def _answer(
+    anchor: nn.Module | None, images: Tensor, settings: TrainSettings
+) -> tuple[float, Tensor] | None:
+    """Weight and semantic logits of the anchor, if there is one."""
+    if anchor is None:
+        return None
+    with torch.no_grad():
+        logits: Tensor = anchor(images.to(memory_format=torch.channels_last)).semantic
+    return settings.anchor, logits
+
+
 def make_step(
-    network: nn.Module, optimiser: torch.optim.Optimizer, item: Item, precision: str
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    item: Item,
+    settings: TrainSettings,
+    anchor: tuple[float, Tensor] | None = None,
 ) -> dict[str, float]:
-    """One step of descent; returns the losses by name, and their weighted sum as "loss"."""
+    """One step of descent; returns the losses by name, and their weighted sum as "loss".
+
+    anchor  weight and semantic logits of the network to stay near to
+    """
     images, targets = item
     images = images.to(memory_format=torch.channels_last)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
         maps = network(images)
         terms = network.loss(maps, targets)  # type: ignore[operator]
+    if anchor:
+        terms += (LossTerm("anchor", anchor[0], *divergence(maps.semantic, anchor[1])),)
     means = {term.name: mean(term) for term in terms}
     loss = torch.stack([term.weight * means[term.name] for term in terms]).sum()
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    if settings.clip:
+        nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
     optimiser.step()
     return {"loss": loss.item(), **{name: value.item() for name, value in means.items()}}
 
@@ -162,21 +171,6 @@ def make_step(
 def mean(term: LossTerm) -> Tensor:
     """A loss term's mean over what it counts, 0 where there is nothing to count."""
     return term.total / term.count.clamp(min=1)
-
-
-def build_optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.SGD:
-    """SGD with weight decay on full convolutions alone.
-
-    Source: TensorFlow DeepLab's defaults, which DeeperLab's authors share.
-    """
-    trained = [p for p in network.parameters() if p.requires_grad]
-    decayed = [p for p in trained if _decays(p)]
-    others = [p for p in trained if not _decays(p)]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
 
 
 def _part(network: nn.Module, name: str) -> nn.Module:
@@ -187,31 +181,22 @@ def _part(network: nn.Module, name: str) -> nn.Module:
         raise BadInput(f"train.freeze: no part is called {name!r}: there are {parts}") from error
 
 
-def _decays(parameter: Tensor) -> bool:
-    return parameter.ndim == 4 and parameter.shape[1] > 1
-
-
-def resume(network: nn.Module, optimiser: torch.optim.SGD, run: Path) -> int:
-    """Loads the last state of a run, if it has one; returns the step to go on with."""
+def resume(network: nn.Module, optimiser: torch.optim.Optimizer, run: Path) -> tuple[int, float]:
+    """Loads the last state of a run, if it has one; returns its steps and the seconds they took."""
     saved = states(run)
     if not saved:
-        return 0
+        return 0, 0.0
     state = read_state(saved[-1])
     network.load_state_dict(state.weights)
-    for name, parameter in network.named_parameters():
-        if name in state.momentum:
-            buffer = torch.empty_like(parameter).copy_(state.momentum[name])
-            optimiser.state[parameter]["momentum_buffer"] = buffer
-    return state.step
+    restore(network, optimiser, state.optimiser)
+    return state.step, state.counters.get("seconds", 0.0)
 
 
-def _state(network: nn.Module, optimiser: torch.optim.SGD, step: int) -> State:
-    momentum: Weights = {
-        name: optimiser.state[p]["momentum_buffer"]
-        for name, p in network.named_parameters()
-        if "momentum_buffer" in optimiser.state.get(p, {})
-    }
-    return State(step, weights=network.state_dict(), momentum=momentum, counters={})
+def _state(
+    network: nn.Module, optimiser: torch.optim.Optimizer, step: int, seconds: float
+) -> State:
+    counters = {"seconds": round(seconds, 1)}
+    return State(step, network.state_dict(), slots(network, optimiser), counters)
 
 
 @contextmanager

@@ -6,8 +6,7 @@ around; a norm that stands in the file with another eps keeps its function.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,12 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from atrous.nn.layers import ConvNorm
+from atrous.nn.statistics import fold, variance_of
 from atrous.run.checkpoint import Weights, read_weights
 from atrous.types import BadInput
 from atrous.weights import DEEPLAB_LITE, TORCHVISION_MOBILENET_V2
 
 TORCHVISION_EPS = 1e-5
 IGNORED = "num_batches_tracked"
+HEAD = ("concat_projection.", "logits.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class Start:
     """Weights to begin a training with, under our names.
 
     layout  "atrous", "torchvision" or "deeplab-lite"
-    folded  names of the blocks whose norm came folded into a bias: `unfold` splits them
+    folded  names of the blocks whose norm came folded into a bias
+    head    the classifying end of a DeepLabv3 on VOC classes, under its own names; see `graft`
     """
 
     layout: str
     weights: Weights
     folded: tuple[str, ...] = ()
+    head: Weights = field(default_factory=dict)
 
 
 def read_start(path: Path) -> Start:
@@ -70,7 +73,8 @@ def _deeplab_lite(weights: Weights) -> Start:
             ours[f"{here}.conv.weight"] = weights[f"{there}.weight"]
             ours[f"{here}.norm.bias"] = weights[f"{there}.bias"]
     blocks = tuple(k.removesuffix(".norm.bias") for k in ours if k.endswith(".norm.bias"))
-    return Start("deeplab-lite", ours, folded=blocks)
+    head = {k: v for k, v in weights.items() if k.startswith(HEAD)}
+    return Start("deeplab-lite", ours, folded=blocks, head=head if len(head) == 4 else {})
 
 
 def adopt(network: nn.Module, start: Start) -> tuple[str, ...]:
@@ -110,64 +114,9 @@ def _fit(value: Tensor, shape: torch.Size) -> Tensor:
 
 def _set_norm(block: ConvNorm, name: str, start: Start) -> None:
     norm = block.norm
-    with torch.no_grad():
-        if name in start.folded:  # the identity, plus the bias
-            norm.weight.fill_(1)
-            _statistics(norm).copy_(torch.zeros_like(norm.weight))
-            _variance(norm).copy_(torch.full_like(norm.weight, 1 - norm.eps))
-        elif start.layout == "torchvision":
-            variance = _variance(norm)
+    if name in start.folded:
+        fold(norm)
+    elif start.layout == "torchvision":
+        variance = variance_of(norm)
+        with torch.no_grad():
             norm.weight.mul_(((variance + norm.eps) / (variance + TORCHVISION_EPS)).sqrt())
-
-
-def unfold(network: nn.Module, blocks: Iterable[str], images: Iterable[Tensor]) -> None:
-    """Gives folded norms the statistics of photos, so that training can go on.
-
-    images  batches (b, 3, h, w) of normalised photos
-
-    The network's answer in evaluation stays what it was: scale and shift are set to undo the
-    statistics that were measured.
-    """
-    chosen = [network.get_submodule(name) for name in blocks]
-    sums = [_Moments(block) for block in chosen if isinstance(block, ConvNorm)]
-    network.eval()
-    with torch.no_grad():
-        for batch in images:
-            network(batch)
-        for moments in sums:
-            moments.settle()
-
-
-class _Moments:
-    """Mean and variance of what a convolution answers, channel by channel."""
-
-    def __init__(self, block: ConvNorm) -> None:
-        self.block, self.count = block, 0
-        self.total = torch.zeros(block.norm.num_features, dtype=torch.float64)
-        self.square = torch.zeros_like(self.total)
-        self.hook = block.conv.register_forward_hook(self._note)
-
-    def _note(self, _: nn.Module, __: object, answer: Tensor) -> None:
-        values = answer.double().cpu()
-        self.count += values.numel() // values.shape[1]
-        self.total += values.sum(dim=(0, 2, 3))
-        self.square += (values**2).sum(dim=(0, 2, 3))
-
-    def settle(self) -> None:
-        self.hook.remove()
-        norm, mean = self.block.norm, self.total / max(self.count, 1)
-        variance = (self.square / max(self.count, 1) - mean**2).clamp(min=0)
-        norm.weight.copy_((variance + norm.eps).sqrt())
-        norm.bias.add_(mean.to(norm.bias))
-        _statistics(norm).copy_(mean)
-        _variance(norm).copy_(variance)
-
-
-def _statistics(norm: nn.BatchNorm2d) -> Tensor:
-    assert norm.running_mean is not None
-    return norm.running_mean
-
-
-def _variance(norm: nn.BatchNorm2d) -> Tensor:
-    assert norm.running_var is not None
-    return norm.running_var

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from atrous.convert import adopt, read_start, unfold
+from atrous.convert import adopt, read_start
 from atrous.labels import Label, LabelSpace
 from atrous.nn.layers import ConvNorm
 from atrous.nn.mobilenet import units
+from atrous.nn.statistics import unfold
 from atrous.recipes import find
 from atrous.run.checkpoint import half
 from atrous.systems.deeperlab import DeeperLab
@@ -173,7 +174,7 @@ def unfolding_changes_nothing(path: Path) -> None:
     image = torch.randn(2, 3, 65, 65)
     with torch.no_grad():
         before = ours(image).semantic
-        unfold(ours, start.folded, [torch.randn(2, 3, 65, 65) for _ in range(2)])
+        unfold(ours, [torch.randn(2, 3, 65, 65) for _ in range(2)])
         after = ours(image).semantic
     near = 1e-5 * float(before.abs().max())
     torch.testing.assert_close(before, after, rtol=0, atol=near)
@@ -197,7 +198,7 @@ def test_unfolded_norms_hold_the_moments_of_the_photos(tmp_path: Path) -> None:
     start = read_start(synthetic("deeplab-lite", tmp_path / "x.safetensors"))
     adopt(ours, start)
     photos = [torch.randn(n, 3, 33, 33) for n in (1, 3)]
-    unfold(ours, start.folded, photos)
+    unfold(ours, photos)
     with torch.no_grad():
         answers = ours.backbone.stem.conv(torch.cat(photos)).transpose(0, 1).flatten(1)
     norm = ours.backbone.stem.norm.state_dict()
@@ -210,7 +211,7 @@ def test_unfolded_norms_normalise_in_training_as_in_evaluation(tmp_path: Path) -
     start = read_start(synthetic("deeplab-lite", tmp_path / "x.safetensors"))
     adopt(ours, start)
     image = torch.randn(4, 3, 33, 33)
-    unfold(ours, start.folded, [image])
+    unfold(ours, [image])
     with torch.no_grad():
         told = ours.backbone.eval()(image)[1]
         learnt = ours.backbone.train()(image)[1]

@@ -1,0 +1,8 @@
+"""The command line: one verb, one call. stdout is data, stderr is for people."""
+
+from __future__ import annotations
+
+from atrous.cli import models, parsing, scoring, splitting, training
+from atrous.cli.app import app, main
+
+__all__ = ["app", "main", "models", "parsing", "scoring", "splitting", "training"]

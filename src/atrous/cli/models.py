@@ -1,0 +1,136 @@
+"""The verbs about models: `info`, `package` and `card`."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from atrous.cli.app import Data, Settings, app
+from atrous.types import BadInput
+
+PICTURE_PX = 640
+
+
+@app.command()
+def info(
+    model: Annotated[str, typer.Argument(help="a bundled name, run folder or .safetensors file")],
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> int:
+    """Say what a model is: network, classes, input, fusion, and the recipe it came from."""
+    from atrous.parser import find_model
+    from atrous.run.checkpoint import read_header, read_weights
+
+    path = find_model(model)
+    header = read_header(path)
+    answer = {"schema": 1, "file": str(path), "parameters": _count(read_weights(path)), **header}
+    if as_json:
+        print(json.dumps(answer))
+        return 0
+    names = [row["name"] + ("" if row["thing"] else " (stuff)") for row in header["labels"]]
+    print(f"{path}\nparameters  {answer['parameters']:,}")
+    print(f"classes     {len(names)}: {', '.join(names)}")
+    for part in ("network", "input", "fusion", "recipe"):
+        print(f"{part:<12}{json.dumps(header[part])}")
+    return 0
+
+
+def _count(weights: dict[str, Any]) -> int:
+    kept = ("running_mean", "running_var", "num_batches_tracked")
+    return sum(int(v.numel()) for k, v in weights.items() if not k.endswith(kept))
+
+
+@app.command()
+def package(
+    model: Annotated[str, typer.Argument(help="a run folder or .safetensors file")],
+    out: Annotated[Path, typer.Option(help="the .safetensors file to write")],
+    settings: Settings = None,
+) -> int:
+    """Store a model in 16 bits, with --set fusion.NAME=VALUE as its own numbers from then on."""
+    from atrous.cli.parsing import changed_fusion
+    from atrous.parser import find_model
+    from atrous.training import package as store
+
+    if out.exists():
+        raise BadInput(f"{out}: is there already: choose another --out")
+    store(find_model(model), out, fusion=lambda numbers: changed_fusion(numbers, settings))
+    return 0
+
+
+@app.command()
+def card(
+    model: Annotated[str, typer.Argument(help="a bundled name, run folder or .safetensors file")],
+    data: Data,
+    run: Annotated[Path, typer.Option(help="the run folder that the model came from")],
+    out: Annotated[Path, typer.Option(help="the Markdown file; pictures go beside it")],
+    split: Annotated[str, typer.Option(help="what it was trained on")] = "train",
+    scores: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="what atrous eval printed; may be given several times"),
+    ] = None,
+    photos: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--photo", help="an image to show parsed; may be given several times"),
+    ] = None,
+    notes: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Markdown on licences and limits, to end the card with"),
+    ] = None,
+) -> int:
+    """Write a model card: pictures, scores, classes, training, licences and limits."""
+    from atrous import card as cards
+    from atrous.data.catalogue import open_data
+    from atrous.formats import contents, write_text
+    from atrous.parser import find_model, load
+    from atrous.run.checkpoint import read_header, read_weights
+    from atrous.training import told
+
+    path, words = find_model(model), b"" if notes is None else contents(notes)[1]
+    header = read_header(path)
+    text = cards.card(
+        path.stem,
+        facts={
+            "system": header["network"]["system"],
+            "backbone": header["network"]["backbone"],
+            "parameters": f"{_count(read_weights(path)):,}",
+            "file": f"{path.stat().st_size / 1e6:.1f} MB",
+            "input": f"longest side {header['input']['longest_side']} px",
+        },
+        run=told(run),
+        learnt=cards.counts(open_data(data, split)),
+        scores=[_scores(p) for p in scores or ()],
+        pictures=_pictures(load(model), photos or [], out),
+        notes=words.decode(),
+    )
+    write_text(out, text)
+    return 0
+
+
+def _scores(path: Path) -> Any:
+    from atrous.formats import read_json
+
+    answer = read_json(path)
+    wanted = {"panoptic", "covering", "semantic", "per_class", "data", "split", "settings"}
+    if not isinstance(answer, dict) or not wanted <= set(answer):
+        raise BadInput(f"{path}: not what atrous eval prints: write its stdout to a file")
+    return answer
+
+
+def _pictures(parser: Any, photos: list[Path], out: Path) -> dict[str, str]:
+    """Parsed photos beside the card; what was found -> file name."""
+    from atrous.formats import write_whole
+
+    shown = {}
+    for photo in photos:
+        result = parser(photo)
+        picture = result.draw()
+        picture.thumbnail((PICTURE_PX, PICTURE_PX))
+        data = io.BytesIO()
+        picture.save(data, "JPEG", quality=88)
+        name = f"{out.stem}.{photo.stem}.jpg"
+        write_whole(out.with_name(name), data.getvalue())
+        shown[f"{photo.stem}: {result.summary()}"] = name
+    return shown

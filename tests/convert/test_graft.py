@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+from atrous.convert import adopt, graft, read_start
+from atrous.convert.graft import VOC_CLASSES
+from atrous.labels import Label, LabelSpace
+from atrous.nn.statistics import calibrate, unfold
+from atrous.recipes import find
+from atrous.systems.deeperlab import DeeperLab
+
+PASCAL = "deeplabv3_mnv2_pascal.safetensors"
+
+
+def system(*names: str, width: int = 48, kernel: int = 3, output_stride: int = 16) -> DeeperLab:
+    torch.manual_seed(0)
+    light = find("deeperlab-light")
+    network = replace(
+        light.network,
+        decoder_width=width,
+        instance_width=8,
+        kernel=kernel,
+        output_stride=output_stride,
+    )
+    labels = LabelSpace(tuple(Label(n, (i, i, i), True, i + 1) for i, n in enumerate(names)))
+    return replace(light, network=network).build(labels).eval()
+
+
+def head() -> dict[str, torch.Tensor]:
+    """A head on the context's two branches with random weights."""
+    return {
+        "concat_projection.weight": torch.randn(256, 512, 1, 1) / 20,
+        "concat_projection.bias": torch.randn(256) / 10,
+        "logits.weight": torch.randn(21, 256, 1, 1) / 4,
+        "logits.bias": torch.randn(21),
+    }
+
+
+def plain(ours: DeeperLab, head: dict[str, torch.Tensor], image: torch.Tensor) -> torch.Tensor:
+    """DeepLabv3's logits on our backbone and branches, at stride 4, in the order of VOC_CLASSES."""
+    high = ours.backbone(image)[1]
+    pooled = ours.context.pool(high.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *high.shape[2:])
+    both = torch.cat([pooled, ours.context.point(high)], dim=1)
+    features = F.conv2d(both, head["concat_projection.weight"], head["concat_projection.bias"])
+    logits = F.conv2d(features.relu(), head["logits.weight"], head["logits.bias"])
+    size = [(n - 1) // 4 + 1 for n in image.shape[2:]]
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=True)
+
+
+def centred(logits: torch.Tensor) -> torch.Tensor:
+    return logits - logits.mean(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize("kernel", [3, 7])
+@pytest.mark.parametrize("names", [VOC_CLASSES, ("road", "cat", "person")])
+def test_a_grafted_network_answers_deeplabs_logits_but_for_their_mean(
+    names: tuple[str, ...], kernel: int
+) -> None:
+    ours, public = system(*names, kernel=kernel), head()
+    known = [name for name in VOC_CLASSES if name in names]
+    with torch.no_grad():
+        assert list(graft(ours, public)) == known
+        image = torch.randn(2, 3, 65, 97)
+        wanted = plain(ours, public, image)[:, [VOC_CLASSES.index(n) for n in known]]
+        answer = ours(image).semantic[:, [names.index(n) for n in known]]
+    torch.testing.assert_close(answer, centred(wanted), rtol=0, atol=1e-4)
+
+
+def test_calibrating_and_unfolding_leave_a_grafted_answer_as_it_is() -> None:
+    ours, image = system(*VOC_CLASSES, width=96), torch.randn(2, 3, 65, 65)
+    calibrate(ours, torch.randn(4, 3, 33, 33))  # backbone and branches are not new from here on
+    with torch.no_grad():
+        graft(ours, head())
+        before = ours(image).semantic
+        for block in (ours.decoder.second.pointwise, ours.semantic.large.pointwise):
+            new = block.norm.weight.numel() // 2
+            block.norm.running_mean[-new:], block.norm.running_var[-new:] = 0, 1  # type: ignore[index]
+        calibrate(ours, torch.randn(4, 3, 33, 33))
+        calibrated = ours(image).semantic
+        unfold(ours, [torch.randn(2, 3, 33, 33)])
+        unfolded = ours(image).semantic
+    torch.testing.assert_close(calibrated, before, rtol=0, atol=1e-3)
+    torch.testing.assert_close(unfolded, before, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("names", "width"), [(("road", "sky"), 48), (VOC_CLASSES, 40)])
+def test_where_no_class_is_known_or_the_decoder_is_narrow_nothing_changes(
+    names: tuple[str, ...], width: int
+) -> None:
+    ours = system(*names, width=width)
+    before = {k: v.clone() for k, v in ours.state_dict().items()}
+    assert graft(ours, head()) == ()
+    assert all(torch.equal(v, before[k]) for k, v in ours.state_dict().items())
+
+
+def test_the_public_voc_model_keeps_its_answer_in_deeperlab(shared: Path) -> None:
+    start = read_start(shared / "weights" / PASCAL)
+    ours = system(*VOC_CLASSES, width=128)
+    adopt(ours, start)
+    file = load_file(shared / "weights" / PASCAL)
+    with torch.no_grad():
+        graft(ours, start.head)
+        image = torch.rand(1, 3, 129, 161) * 2 - 1
+        wanted, answer = plain(ours, file, image), ours(image).semantic
+    torch.testing.assert_close(answer, centred(wanted), rtol=0, atol=1e-3)
+    assert torch.equal(answer.argmax(dim=1), wanted.argmax(dim=1))
