@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 
 from atrous.labels import Label, LabelSpace, distinct_colours
-from atrous.recipes.deeperlab import LIGHT, WIDER
+from atrous.recipes.deeperlab import LIGHT, LIGHT_SHORT, WIDER
 from atrous.recipes.recipe import Recipe, Reported
 from atrous.systems.deeperlab import DeeperLab
 from atrous.types import BadInput
 
 __all__ = ["RECIPES", "Recipe", "Reported", "create", "find"]
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (LIGHT, WIDER)}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (LIGHT, LIGHT_SHORT, WIDER)}
 
 
 def find(name: str) -> Recipe:

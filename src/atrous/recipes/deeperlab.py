@@ -1,9 +1,8 @@
 """DeeperLab's recipes: Light and Wider MobileNetV2.
 
 Yang, Collins, Zhu, Hwang, Liu, Zhang, Sze, Papandreou, Chen: DeeperLab, 2019. Tables 1, 8, 9 and 10
-report these models; their schedules of 500K steps of 28 images are for many GPUs. On one CPU,
-start from public weights and shorten: --set train.iterations=800 --set train.batch=8
---set train.crop=257 --set train.norm_momentum=0.05.
+report these models; their schedules of 500K steps of 28 images are for many GPUs. For a few hundred
+photos and one CPU there is `deeperlab-light-short`, to be started from public weights.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from atrous.data.transforms import InputRule
+from atrous.instances.keypoints import KeypointNumbers
 from atrous.recipes.recipe import Recipe, Reported
 from atrous.run.settings import TrainSettings
-from atrous.systems.deeperlab import DeeperLabNetwork
+from atrous.systems.deeperlab import DeeperLabLoss, DeeperLabNetwork
 
 WIDER = Recipe(
     name="deeperlab-wider",
@@ -39,3 +39,31 @@ LIGHT = replace(
     ),
 )
 """3x3 decoder and heads, 128 channels where Wider has 256; the backbone is the same."""
+
+LIGHT_SHORT = replace(
+    LIGHT,
+    name="deeperlab-light-short",
+    input=InputRule(longest_side=257),
+    train=TrainSettings(
+        iterations=240,
+        batch=4,
+        crop=257,
+        optimiser="adam",
+        lr=0.001,
+        warmup=20,
+        clip=10.0,
+        norm_momentum=0.05,
+        scales=(0.75, 1.5, 0.0),
+        checkpoint_every=100,
+    ),
+    losses=DeeperLabLoss(heatmap=8.0, short=2.0, middle=0.5, long=0.25, keep=1.0),
+    fusion=KeypointNumbers(radius_px=12.0, peak_threshold=0.15, proximity_px=20.0),
+    reported=(),
+)
+"""For hundreds of photos: 960 crops, a quarter of an hour on one core.
+
+Learnt from 358 photos of car parts with ImageNet weights and scored on 42 others, one run each,
+PQ of things (of the same maps with one segment a class):
+Adam, rate 0.001: 23.4 (8.5); SGD, rate 0.05, all else equal: 3.1 (5.2).
+With SGD the short offsets hardly move (0.42 -> 0.41 of a radius; Adam 0.34).
+"""
