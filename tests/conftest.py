@@ -7,6 +7,16 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+TINY_NETWORK = (
+    "network.decoder_width=8",
+    "network.aspp_width=16",
+    "network.instance_width=8",
+    "train.batch=2",
+    "train.crop=33",
+    "input.longest_side=65",
+)
+"""Settings of a `deeperlab-light` that learns in no time."""
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 settings.register_profile("dev", deadline=None)

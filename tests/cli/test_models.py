@@ -13,17 +13,9 @@ from atrous.data.source import Source
 from atrous.parser import load
 from atrous.run.checkpoint import read_header, read_weights
 from atrous.training import train
-from conftest import Shell
+from conftest import TINY_NETWORK, Shell
 
-TINY = (
-    "network.decoder_width=8",
-    "network.aspp_width=16",
-    "network.instance_width=8",
-    "train.batch=2",
-    "train.crop=33",
-    "train.iterations=1",
-    "input.longest_side=65",
-)
+TINY = (*TINY_NETWORK, "train.iterations=1")
 
 
 @pytest.fixture(scope="module")

@@ -224,6 +224,9 @@ def test_odd_images_parse(
     assert json.loads(stdout)["size_hw"] == size_hw
 
 
+TRAIN = ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT")
+
+
 @pytest.mark.parametrize(
     ("words", "naming"),
     [
@@ -242,69 +245,18 @@ def test_odd_images_parse(
         (("parse", "PHOTO", "--colour"), "--colour"),
         (("train", "deeperlab-lite", "--data", "shapes", "--out", "OUT"), "deeperlab-light"),
         (("train", "deeperlab-light", "--data", "shape", "--out", "OUT"), "shapes"),
-        (
-            ("train", "deeperlab-light", "--data", "coco-panoptic=nowhere", "--out", "OUT"),
-            "nowhere",
-        ),
-        (("train", "deeperlab-light", "--data", "coco-panoptic", "--out", "OUT"), "PATH"),
-        (
-            ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--set", "train.ll=1"),
-            "train.ll",
-        ),
-        (
-            ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--set", "seed=x"),
-            "int",
-        ),
-        (("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--set", "x"), "NAME="),
-        (
-            (
-                *("train", "deeperlab-light", "--data", "shapes", "--out", "OUT"),
-                *("--set", "network.backbone=vgg"),
-            ),
-            "mobilenet-v2",
-        ),
-        (
-            (
-                *("train", "deeperlab-light", "--data", "shapes", "--out", "OUT"),
-                *("--set", "network.output_stride=32"),
-            ),
-            "8 or 16",
-        ),
-        (("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--resume"), "no run"),
-        (
-            ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--init", "nowhere"),
-            "nowhere",
-        ),
-        (
-            (
-                "train",
-                "deeperlab-light",
-                "--data",
-                "shapes",
-                "--out",
-                "OUT",
-                "--set",
-                "train.iteration=1",
-            ),
-            "iterations",
-        ),
-        (
-            (
-                "train",
-                "deeperlab-light",
-                "--data",
-                "shapes",
-                "--out",
-                "OUT",
-                "--set",
-                "train.crop=100",
-            ),
-            "97",
-        ),
-        (
-            ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--device", "tpu"),
-            "tpu",
-        ),
+        ((*TRAIN, "--data", "coco-panoptic=nowhere"), "nowhere"),
+        ((*TRAIN, "--data", "coco-panoptic"), "PATH"),
+        ((*TRAIN, "--set", "train.ll=1"), "train.ll"),
+        ((*TRAIN, "--set", "train.iteration=1"), "iterations"),
+        ((*TRAIN, "--set", "train.crop=100"), "97"),
+        ((*TRAIN, "--set", "seed=x"), "int"),
+        ((*TRAIN, "--set", "x"), "NAME="),
+        ((*TRAIN, "--set", "network.backbone=vgg"), "mobilenet-v2"),
+        ((*TRAIN, "--set", "network.output_stride=32"), "8 or 16"),
+        ((*TRAIN, "--resume"), "no run"),
+        ((*TRAIN, "--init", "nowhere"), "nowhere"),
+        ((*TRAIN, "--device", "tpu"), "tpu"),
         (("train", "deeperlab-light", "--data", "shapes"), "--out"),
         (("train", "deeperlab-light", "--out", "OUT"), "--data"),
         (("eval", "--model", "MODEL", "--data", "shapes", "--split", "test"), "train and val"),

@@ -22,17 +22,10 @@ from atrous.run.settings import TrainSettings
 from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
 from atrous.training import package, told, train
 from atrous.types import BadInput
+from conftest import TINY_NETWORK
 
 DATA = Shapes("train", size_hw=(65, 65), count=20)
-TINY = (
-    "network.decoder_width=8",
-    "network.aspp_width=16",
-    "network.instance_width=8",
-    "train.batch=2",
-    "train.crop=33",
-    "train.checkpoint_every=3",
-    "input.longest_side=65",
-)
+TINY = (*TINY_NETWORK, "train.checkpoint_every=3")
 PROGRAM = """
 import sys
 import torch
@@ -221,11 +214,23 @@ def test_validation_scores_are_logged_and_the_best_model_is_kept(tmp_path: Path)
 
 def test_weight_decay_spares_depthwise_kernels_norms_and_biases() -> None:
     network = DeeperLab(DeeperLabNetwork(decoder_width=8), DATA.labels)
-    decayed, others = build_optimiser(network, TrainSettings(1, 2, 33)).param_groups
+    groups = build_optimiser(network, TrainSettings(1, 2, 33)).param_groups
+    decayed, others = sorted(groups, key=lambda group: -group["weight_decay"])
     assert decayed["weight_decay"] == 4e-5
     assert others["weight_decay"] == 0
     assert all(p.ndim == 4 and p.shape[1] > 1 for p in decayed["params"])
     assert all(p.ndim == 1 or p.shape[1] == 1 for p in others["params"])
+
+
+def test_the_backbone_learns_at_its_share_of_the_rate(tmp_path: Path) -> None:
+    adam = ("train.optimiser=adam", "train.lr=0.001", "train.norms=frozen")
+    start = trained(tmp_path / "0", *adam, "train.iterations=1", "train.lr=0")
+    once = trained(tmp_path / "1", *adam, "train.iterations=1", "train.backbone_multiplier=0.1")
+    moved = {name: float((once[name] - start[name]).abs().max()) for name in start}
+    backbone = max(v for k, v in moved.items() if k.startswith("backbone."))
+    others = max(v for k, v in moved.items() if not k.startswith("backbone."))
+    assert backbone == pytest.approx(0.0001, rel=0.02)  # Adam's first step is as long as its rate
+    assert others == pytest.approx(0.001, rel=0.02)
 
 
 def test_every_epoch_shows_every_sample_once() -> None:

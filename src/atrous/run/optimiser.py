@@ -12,17 +12,38 @@ from atrous.run.settings import TrainSettings
 def build_optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """SGD or Adam with weight decay on full convolutions alone; Adam's is decoupled.
 
+    The backbone's groups learn at `backbone_multiplier` of the rate.
+
     Source: TensorFlow DeepLab's defaults, which DeeperLab's authors share; Adam for short runs, as
     Panoptic-DeepLab (Cheng et al., 2020), section 4.
     """
-    trained = [p for p in network.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in trained if _decays(p)], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if not _decays(p)], "weight_decay": 0.0},
+        {"params": some, "weight_decay": decay, "multiplier": multiplier}
+        for (decay, multiplier), some in _grouped(network, settings).items()
     ]
     if settings.optimiser == "adam":
         return torch.optim.AdamW(groups, lr=settings.lr)
     return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Sets the rate of every group, each by its multiplier."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["multiplier"]
+
+
+def _grouped(
+    network: nn.Module, settings: TrainSettings
+) -> dict[tuple[float, float], list[nn.Parameter]]:
+    """What is trained, by weight decay and multiplier of the rate."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            decay = settings.weight_decay if _decays(parameter) else 0.0
+            slow = name.startswith("backbone.")
+            multiplier = settings.backbone_multiplier if slow else 1.0
+            groups.setdefault((decay, multiplier), []).append(parameter)
+    return groups
 
 
 def _decays(parameter: Tensor) -> bool:

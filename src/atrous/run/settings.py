@@ -14,6 +14,8 @@ class TrainSettings:
     batch, crop       images a step, and their side in pixels (16 n + 1)
     optimiser         "sgd" with momentum, or "adam"
     lr, power         poly schedule; before it, `warmup` steps in which the rate grows from 0
+    backbone_multiplier  of the rate, for the backbone's weights: less than 1 keeps more of what
+                      public weights know
     weight_decay      of full convolutions; depthwise ones, norms and biases have none
     clip              largest Euclidean length of the gradient; 0 = any
     norms             "batch", or "frozen" for statistics as they stand: those of the starting
@@ -34,6 +36,7 @@ class TrainSettings:
     optimiser: str = "sgd"
     lr: float = 0.01
     power: float = 0.9
+    backbone_multiplier: float = 1.0
     warmup: int = 0
     clip: float = 0.0
     momentum: float = 0.9

@@ -19,7 +19,7 @@ from atrous.nn.losses import divergence
 from atrous.run.batches import Item, Stream, batches, to_device
 from atrous.run.checkpoint import State, read_state, states, write_state
 from atrous.run.logs import Log
-from atrous.run.optimiser import build_optimiser, restore, slots
+from atrous.run.optimiser import build_optimiser, restore, set_rate, slots
 from atrous.run.schedule import poly
 from atrous.run.settings import TrainSettings
 from atrous.tensors import LossTerm
@@ -97,8 +97,7 @@ def _steps(
     before = time.monotonic()
     for step, item in enumerate(source, start):
         lr = _rate(step, settings)
-        for group in optimiser.param_groups:
-            group["lr"] = lr
+        set_rate(optimiser, lr)
         _set_modes(network, settings)
         item = to_device(item, device)
         answer = _answer(anchor, item[0], settings)
