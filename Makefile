@@ -44,5 +44,5 @@ clean:  ## remove .venv, caches and what build and demo wrote
 
 .venv/.dev: .venv/pyvenv.cfg pyproject.toml constraints.txt
 	@echo 'installing atrous and its tools into .venv; the first time takes minutes'
-	@$(INSTALL) -e '.[dev,demo,track]'
+	@$(INSTALL) -e '.[dev,demo,track,peers]'
 	@touch .venv/.demo $@

@@ -54,8 +54,8 @@ SAME_FLOOR = {("tensors", "types"), ("parser", "convert"), ("training", "convert
 """The exceptions: the torch nouns stand on the plain ones; foreign weights come in by `convert`."""
 
 NN_KNOWS = {
-    *("__future__", "collections", "dataclasses", "functools", "itertools", "math", "typing"),
-    *("jaxtyping", "torch"),
+    *("__future__", "collections", "dataclasses", "functools", "hashlib", "itertools", "math"),
+    *("operator", "typing", "jaxtyping", "torch"),
 }
 
 PEERS = {"segmentation_models_pytorch", "timm", "torchmetrics", "torchvision", "transformers"}
@@ -218,8 +218,16 @@ def no_junk_drawers(house: House) -> Iterator[str]:
 
 def no_peers_and_no_pickles(house: House) -> Iterator[str]:
     for module, package in foreign_imports(house):
-        if package in PEERS | {"pickle"}:
+        if package in PEERS:
             yield f"{module} imports {package}"
+    for module, name in imports(house):
+        if room(name) == "pickle" and name != "pickle.UnpicklingError":
+            yield f"{module} imports pickle"
+    for module, node in nodes(house):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            asked = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            if asked.get("weights_only") != "True":
+                yield f"{module} loads a pickle with code"
 
 
 def files_are_short(house: House) -> Iterator[str]:
@@ -313,6 +321,8 @@ BREACHES: list[tuple[Rule, dict[str, str], str]] = [
         "nn.resnet imports torchvision",
     ),
     (no_peers_and_no_pickles, {"convert": "import pickle"}, "convert imports pickle"),
+    (no_peers_and_no_pickles, {"convert": "from pickle import loads"}, "convert imports pickle"),
+    (no_peers_and_no_pickles, {"convert": "torch.load(p)"}, "convert loads a pickle with code"),
     (files_are_short, {"draw": "\n" * (FILE_LINES + 1)}, f"draw has {FILE_LINES + 1} lines"),
     (
         functions_are_short,
@@ -330,6 +340,7 @@ SOUND: list[tuple[Rule, dict[str, str]]] = [
     (few_touch_the_disk, {"data.voc": "open('x')", "run.checkpoint": "safe_open('x')"}),
     (few_touch_the_disk, {"run.logs": "path.open('a')", "parser": "path.glob('*')"}),
     (nothing_goes_in_circles, {"nn.a": "import atrous.nn.b", "nn.b": "import torch"}),
+    (no_peers_and_no_pickles, {"convert": "torch.load(p, weights_only=True)"}),
     (files_are_short, {"draw": "\n" * FILE_LINES}),
     (functions_are_short, {"draw": HEAD + "    pass\n" * FUNCTION_LINES}),
     (functions_are_short, {"draw": HEAD}),

@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 import atrous
 from atrous.data.shapes import Shapes
 from atrous.formats import read_panoptic
+from atrous.instances.keypoints import KeypointNumbers
 from atrous.parser import Parser
 from atrous.types import BadInput, Image
 
@@ -134,8 +135,9 @@ def test_another_output_stride_shares_the_weights_and_leaves_the_parser_as_it_wa
 
 
 def test_without_instances_a_thing_class_is_one_segment(parser: Parser, photo: Image) -> None:
+    assert isinstance(parser.fusion, KeypointNumbers)
     many = parser.replace(fusion=replace(parser.fusion, peak_threshold=0.0))
-    plain = many.replace(fusion=replace(many.fusion, instances=0))
+    plain = many.replace(fusion=replace(parser.fusion, peak_threshold=0.0, instances=0))
     classes = [[s.class_id for s in each(photo).segments] for each in (many, plain)]
     assert len(classes[0]) > len(set(classes[0]))
     assert len(classes[1]) == len(set(classes[1]))

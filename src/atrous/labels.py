@@ -96,6 +96,12 @@ def _label(row: dict[str, object]) -> Label:
     return Label(str(row["name"]), (red, green, blue), bool(row["thing"]), int(str(row["file_id"])))
 
 
+def unnamed(count: int) -> LabelSpace:
+    """A label space of `count` things without names, for networks without data."""
+    colours = distinct_colours(count)
+    return LabelSpace(tuple(Label(f"class {i}", colours[i], True, i) for i in range(count)))
+
+
 def distinct_colours(count: int) -> list[tuple[int, int, int]]:
     """`count` colours that are easy to tell apart, always the same ones.
 

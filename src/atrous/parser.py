@@ -15,13 +15,12 @@ from torch import Tensor
 
 from atrous.data.transforms import InputRule
 from atrous.formats import from_pillow, read_image
-from atrous.instances.keypoints import KeypointNumbers
 from atrous.labels import LabelSpace
 from atrous.recipes.recipe import system_of
 from atrous.result import Result
 from atrous.run.checkpoint import Header, read_header, read_weights
 from atrous.run.predict import view
-from atrous.systems.deeperlab import DeeperLab
+from atrous.systems import AnyFusion, AnySystem, build
 from atrous.types import BadInput, Image
 
 __all__ = ["Parser", "Result", "bundled", "find_model", "load", "pick_device"]
@@ -94,7 +93,7 @@ class Parser:
     """Parses images; never changes, and may be called from several threads."""
 
     def __init__(
-        self, system: DeeperLab, rule: InputRule, *, header: Header, device: torch.device
+        self, system: AnySystem, rule: InputRule, *, header: Header, device: torch.device
     ) -> None:
         self._system = system.eval().requires_grad_(False).to(device)
         self._rule, self._device, self.header = rule, device, header
@@ -105,8 +104,8 @@ class Parser:
         return self._system.labels
 
     @property
-    def fusion(self) -> KeypointNumbers:
-        """The numbers of the fusion."""
+    def fusion(self) -> AnyFusion:
+        """The numbers of the fusion; None where a system finds no instances."""
         return self._system.fusion
 
     @property
@@ -115,7 +114,7 @@ class Parser:
         return self._rule
 
     @property
-    def network(self) -> DeeperLab:
+    def network(self) -> AnySystem:
         """The network, an `nn.Module`, in evaluation mode."""
         return self._system
 
@@ -141,9 +140,7 @@ class Parser:
             return (self._one(image) for image in images)
         return self._one(images)  # type: ignore[arg-type]
 
-    def replace(
-        self, *, output_stride: int | None = None, fusion: KeypointNumbers | None = None
-    ) -> Parser:
+    def replace(self, *, output_stride: int | None = None, fusion: AnyFusion = None) -> Parser:
         """A parser with another output stride or other fusion numbers; weights are shared.
 
         Raises: ValueError for an output stride that the network does not have.
@@ -152,7 +149,7 @@ class Parser:
         stride = old.network.output_stride if output_stride is None else output_stride
         network = replace(old.network, output_stride=stride)
         with torch.device("meta"):
-            system = DeeperLab(network, old.labels, fusion=fusion or old.fusion, losses=old.losses)
+            system = build(network, old.labels, fusion=fusion or old.fusion, losses=old.losses)
         system.load_state_dict(old.state_dict(), assign=True)
         return Parser(system, self._rule, header=self.header, device=self._device)
 

@@ -54,11 +54,21 @@ class KeypointMaps:
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """What a network answers: cell (i, j) of a map lies on pixel (stride * i, stride * j)."""
+    """What a network answers.
+
+    With `align_corners`, cell (i, j) of a map lies on pixel (stride * i, stride * j), which suits
+    inputs of n * stride + 1; without, borders lie on borders, as torchvision's networks have it.
+
+    auxiliary  logits of an auxiliary loss, in training
+    boxes      FCRN's four values for each class of things, standardised
+    """
 
     semantic: Float[Tensor, "b c h w"]
     stride: int
     keypoints: KeypointMaps | None = None
+    auxiliary: Float[Tensor, "b c h2 w2"] | None = None
+    boxes: Float[Tensor, "b things*4 h w"] | None = None
+    align_corners: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,20 @@ class KeypointTargets:
 
 
 @dataclass(frozen=True, slots=True)
+class BoxTargets:
+    """Ground truth of FCRN's boxes on the grid of its network.
+
+    values  centre y, centre x (from the cell), height, width, standardised
+    thing   which class of things holds at a cell, counted among things alone; -1 = none
+    weight  weight of a cell's instance
+    """
+
+    values: Float[Tensor, "*b 4 h w"]
+    thing: Int64[Tensor, "*b h w"]
+    weight: Float[Tensor, "*b h w"]
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What a system learns from a sample, made by its `encode`.
 
@@ -97,6 +121,7 @@ class Targets:
     semantic: Int64[Tensor, "*b h w"]
     weight: Float[Tensor, "*b h w"]
     keypoints: KeypointTargets | None = None
+    boxes: BoxTargets | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,9 @@ from atrous.convert import Start, adopt, graft, read_start
 from atrous.data.source import Source
 from atrous.data.transforms import Augment, InputRule, pad, resized
 from atrous.formats import read_json, write_json
-from atrous.instances.keypoints import KeypointNumbers
 from atrous.nn.statistics import calibrate, unfold
 from atrous.recipes import Recipe, find
-from atrous.recipes.recipe import override, revive
+from atrous.recipes.recipe import fusion_of, override
 from atrous.run.batches import Stream
 from atrous.run.checkpoint import (
     half,
@@ -39,6 +38,7 @@ from atrous.run.evaluate import evaluate
 from atrous.run.predict import view
 from atrous.run.train import Outcome
 from atrous.run.train import train as run_training
+from atrous.systems import AnyFusion, AnySystem
 from atrous.systems.deeperlab import DeeperLab
 from atrous.types import BadInput, Image, Parse
 
@@ -71,7 +71,8 @@ def train(
     chosen = override(find(recipe) if isinstance(recipe, str) else recipe, settings)
     run, place = Path(out), torch.device(device)
     _check(data)
-    augment = Augment(chosen.train.crop, chosen.train.scales, chosen.train.flip)
+    numbers = chosen.train
+    augment = Augment(numbers.crop, numbers.scales, numbers.flip, chosen.input.multiple)
     torch.manual_seed(chosen.seed)
     system = chosen.build(data.labels)
     stream = Stream(data, system.encode, chosen.input, augment, chosen.seed, chosen.train.batch)
@@ -145,11 +146,11 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
     return f"the run was started with {name} = {before}, not {now}: give the same command again"
 
 
-def _initialise(system: DeeperLab, start: Start | None, stream: Stream, *, frozen: bool) -> None:
+def _initialise(system: AnySystem, start: Start | None, stream: Stream, *, frozen: bool) -> None:
     """Public weights come in, and norms learn their statistics where training will not do it."""
     if start is not None:
         adopt(system, start)
-        if start.head:
+        if start.head and isinstance(system, DeeperLab):
             graft(system, start.head)
     if frozen:
         calibrate(system, torch.stack([stream[i][0] for i in range(CALIBRATE)]))
@@ -165,7 +166,7 @@ def _photos(data: Source, rule: InputRule) -> Iterator[Tensor]:
         yield torch.from_numpy(rule.normalise(padded))[None]
 
 
-def _anchor(system: DeeperLab, run: Path, device: torch.device) -> nn.Module:
+def _anchor(system: AnySystem, run: Path, device: torch.device) -> nn.Module:
     """The network as the training found it, kept in the run's folder for a resume."""
     path = run / "start.safetensors"
     if not states(run):
@@ -176,7 +177,7 @@ def _anchor(system: DeeperLab, run: Path, device: torch.device) -> nn.Module:
 
 
 def _scorer(
-    system: DeeperLab, val: Source | None, recipe: Recipe, run: Path, device: torch.device
+    system: AnySystem, val: Source | None, recipe: Recipe, run: Path, device: torch.device
 ) -> Callable[[], dict[str, Any]] | None:
     """Scores the validation data during training and keeps the model of the best PQ."""
     if val is None:
@@ -197,7 +198,7 @@ def _scorer(
     return score
 
 
-def _parser(system: DeeperLab, rule: InputRule, device: torch.device) -> Callable[[Image], Parse]:
+def _parser(system: AnySystem, rule: InputRule, device: torch.device) -> Callable[[Image], Parse]:
     return lambda image: system.parse([view(system, image, rule, device)])
 
 
@@ -218,7 +219,7 @@ def package(
     model: Path,
     out: Path,
     *,
-    fusion: Callable[[KeypointNumbers], KeypointNumbers] = lambda numbers: numbers,
+    fusion: Callable[[AnyFusion], AnyFusion] = lambda numbers: numbers,
 ) -> None:
     """Copies a model with its weights in 16 bits, as the models in the package are stored.
 
@@ -230,5 +231,5 @@ def package(
     wide = [name for name, value in weights.items() if not value.float().isfinite().all()]
     if wide:
         raise BadInput(f"{model}: {wide[0]} does not fit in 16 bits: keep it in 32")
-    numbers = asdict(fusion(revive(KeypointNumbers, header["fusion"])))
-    write_model(out, weights, {**header, "fusion": numbers})
+    numbers = fusion(fusion_of(header))
+    write_model(out, weights, {**header, "fusion": asdict(numbers) if numbers else {}})

@@ -10,6 +10,7 @@ import pytest
 from atrous.data import catalogue
 from atrous.data.shapes import Shapes
 from atrous.data.source import Source
+from atrous.instances.keypoints import KeypointNumbers
 from atrous.parser import load
 from atrous.run.checkpoint import read_header, read_weights
 from atrous.training import train
@@ -65,7 +66,9 @@ def test_a_package_is_half_as_large_and_has_its_own_fusion_numbers(
     words = ("package", run, "--out", out, "--set", "fusion.peak_threshold=0.25")
     assert shell(*words)[0] == 0
     assert {str(v.dtype) for v in read_weights(out).values()} == {"torch.float16", "torch.int64"}
-    assert load(out).fusion.peak_threshold == 0.25
+    fusion = load(out).fusion
+    assert isinstance(fusion, KeypointNumbers)
+    assert fusion.peak_threshold == 0.25
     before, after = read_header(run / "last.safetensors"), read_header(out)
     before["fusion"]["peak_threshold"] = 0.25
     assert before == after

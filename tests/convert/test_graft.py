@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,24 +11,21 @@ from atrous.convert import adopt, graft, read_start
 from atrous.convert.graft import VOC_CLASSES
 from atrous.labels import Label, LabelSpace
 from atrous.nn.statistics import calibrate, unfold
-from atrous.recipes import find
-from atrous.systems.deeperlab import DeeperLab
+from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
 
 PASCAL = "deeplabv3_mnv2_pascal.safetensors"
 
 
 def system(*names: str, width: int = 48, kernel: int = 3, output_stride: int = 16) -> DeeperLab:
     torch.manual_seed(0)
-    light = find("deeperlab-light")
-    network = replace(
-        light.network,
+    network = DeeperLabNetwork(
         decoder_width=width,
         instance_width=8,
         kernel=kernel,
         output_stride=output_stride,
     )
     labels = LabelSpace(tuple(Label(n, (i, i, i), True, i + 1) for i, n in enumerate(names)))
-    return replace(light, network=network).build(labels).eval()
+    return DeeperLab(network, labels).eval()
 
 
 def head() -> dict[str, torch.Tensor]:
@@ -44,7 +40,8 @@ def head() -> dict[str, torch.Tensor]:
 
 def plain(ours: DeeperLab, head: dict[str, torch.Tensor], image: torch.Tensor) -> torch.Tensor:
     """DeepLabv3's logits on our backbone and branches, at stride 4, in the order of VOC_CLASSES."""
-    high = ours.backbone(image)[1]
+    high = ours.backbone(image).high
+    assert ours.context.pool is not None
     pooled = ours.context.pool(high.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *high.shape[2:])
     both = torch.cat([pooled, ours.context.point(high)], dim=1)
     features = F.conv2d(both, head["concat_projection.weight"], head["concat_projection.bias"])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from atrous.convert import adopt, read_start
-from atrous.labels import Label, LabelSpace
+from atrous.labels import unnamed
 from atrous.nn.layers import ConvNorm
-from atrous.nn.mobilenet import units
+from atrous.nn.mobilenet import MobileNetV2, units
 from atrous.nn.statistics import unfold
-from atrous.recipes import find
 from atrous.run.checkpoint import half
-from atrous.systems.deeperlab import DeeperLab
+from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
+from atrous.systems.fcrn import FCRN, FCRNNetwork, Tower
 from atrous.types import BadInput
 from atrous.weights import DEEPLAB_LITE, TORCHVISION_MOBILENET_V2
 
@@ -27,10 +26,13 @@ HALF_WIDTH = "deeplabv3_mnv2_dm05_pascal.safetensors"
 
 def network(backbone: str = "mobilenet-v2-wide5", *, classes: int = 3) -> DeeperLab:
     torch.manual_seed(0)
-    light = find("deeperlab-light")
-    small = replace(light.network, backbone=backbone, decoder_width=8, instance_width=8)
-    labels = LabelSpace(tuple(Label(str(i), (i, i, i), True, i) for i in range(classes)))
-    return replace(light, network=small).build(labels).eval()
+    small = DeeperLabNetwork(backbone, decoder_width=8, instance_width=8, kernel=3)
+    return DeeperLab(small, unnamed(classes)).eval()
+
+
+def stem(system: DeeperLab) -> ConvNorm:
+    assert isinstance(system.backbone, MobileNetV2)
+    return system.backbone.stem
 
 
 def scatter_norms(block: ConvNorm) -> None:
@@ -103,7 +105,7 @@ def same_features(path: Path, backbone: str) -> None:
     assert set(found) == wanted
     image = torch.randn(1, 3, 65, 65)
     with torch.no_grad():
-        features, plain = ours.backbone(image)[1], plain_torchvision(load_file(path), image)
+        features, plain = ours.backbone(image).high, plain_torchvision(load_file(path), image)
     near = 1e-5 * float(plain.abs().max())
     torch.testing.assert_close(features, plain, rtol=0, atol=near)
 
@@ -155,7 +157,7 @@ def same_folded_features(path: Path) -> None:
     adopt(ours, read_start(path))
     image = torch.randn(1, 3, 65, 65)
     with torch.no_grad():
-        features, plain = ours.backbone(image)[1], folded_features(load_file(path), image)
+        features, plain = ours.backbone(image).high, folded_features(load_file(path), image)
     near = 1e-5 * float(plain.abs().max())
     torch.testing.assert_close(features, plain, rtol=0, atol=near)
 
@@ -178,8 +180,10 @@ def unfolding_changes_nothing(path: Path) -> None:
         after = ours(image).semantic
     near = 1e-5 * float(before.abs().max())
     torch.testing.assert_close(before, after, rtol=0, atol=near)
-    assert len(start.folded) == 53  # 51 convolutions of the backbone, two of ASPP's branches
-    for name in start.folded:
+    # 51 convolutions of the backbone, two of ASPP's branches; the join of the branches is another
+    blocks = [name for name in start.folded if name != "context.project"]
+    assert len(blocks) == 53
+    for name in blocks:
         norm = ours.get_submodule(name).get_submodule("norm").state_dict()
         assert bool(norm["running_mean"].any())
         assert float(norm["running_var"].std()) > 0
@@ -200,8 +204,8 @@ def test_unfolded_norms_hold_the_moments_of_the_photos(tmp_path: Path) -> None:
     photos = [torch.randn(n, 3, 33, 33) for n in (1, 3)]
     unfold(ours, photos)
     with torch.no_grad():
-        answers = ours.backbone.stem.conv(torch.cat(photos)).transpose(0, 1).flatten(1)
-    norm = ours.backbone.stem.norm.state_dict()
+        answers = stem(ours).conv(torch.cat(photos)).transpose(0, 1).flatten(1)
+    norm = stem(ours).norm.state_dict()
     torch.testing.assert_close(norm["running_mean"], answers.mean(dim=1))
     torch.testing.assert_close(norm["running_var"], answers.var(dim=1, correction=0))
 
@@ -213,8 +217,8 @@ def test_unfolded_norms_normalise_in_training_as_in_evaluation(tmp_path: Path) -
     image = torch.randn(4, 3, 33, 33)
     unfold(ours, [image])
     with torch.no_grad():
-        told = ours.backbone.eval()(image)[1]
-        learnt = ours.backbone.train()(image)[1]
+        told = ours.backbone.eval()(image).high
+        learnt = ours.backbone.train()(image).high
     near = 1e-3 * float(told.abs().max())
     torch.testing.assert_close(learnt, told, rtol=0, atol=near)
 
@@ -231,10 +235,10 @@ def test_a_norm_is_left_out_with_its_convolution(tmp_path: Path) -> None:
     file["backbone.stem.weight"] = file["backbone.stem.weight"][:, :1].contiguous()
     save_file(file, path)
     ours = network()
-    before = ours.backbone.stem.norm.bias.detach().clone()
+    before = stem(ours).norm.bias.detach().clone()
     found = adopt(ours, read_start(path))
     assert not [name for name in found if name.startswith("backbone.stem")]
-    assert torch.equal(ours.backbone.stem.norm.bias, before)
+    assert torch.equal(stem(ours).norm.bias, before)
 
 
 def test_a_packaged_model_in_16_bits_is_a_start_in_32(tmp_path: Path) -> None:
@@ -285,3 +289,30 @@ def test_files_that_are_no_start_are_refused_in_one_line(
         read_start(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_both_networks_of_fcrn_take_a_backbone_and_the_second_that_of_the_first(
+    tmp_path: Path,
+) -> None:
+    def fcrn() -> FCRN:
+        small = FCRNNetwork("mobilenet-v2", stride_at="last_3x3", kernel=3, localisation=True)
+        return FCRN(small, unnamed(3))
+
+    path = synthetic("torchvision", tmp_path / "x.safetensors")
+    first = fcrn()
+    adopt(first, read_start(path))
+    towers = [dict(tower.backbone.named_parameters()) for tower in (first.category, second(first))]
+    assert all(torch.equal(towers[0][name], towers[1][name]) for name in towers[0])
+    category = {k: v for k, v in first.state_dict().items() if k.startswith("category.")}
+    save_file(category, tmp_path / "category.safetensors")
+    later = fcrn()
+    fitted = adopt(later, read_start(tmp_path / "category.safetensors"))
+    assert "localisation.backbone.stem.conv.weight" in fitted
+    assert "localisation.classifier.weight" not in fitted
+    kept = later.category.state_dict()
+    assert all(torch.equal(v, category[f"category.{k}"]) for k, v in kept.items() if "num" not in k)
+
+
+def second(system: FCRN) -> Tower:
+    assert system.localisation is not None
+    return system.localisation

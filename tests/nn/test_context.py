@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
-from atrous.nn.context import ASPP
+from atrous.nn.context import ASPP, PyramidPooling, average_pool, max_pool
 
 
 def aspp(output_stride: int) -> ASPP:
@@ -58,3 +61,69 @@ def test_image_pooling_tells_every_cell_about_the_whole_image() -> None:
 def test_context_has_the_size_of_its_features(size: tuple[int, int]) -> None:
     with torch.no_grad():
         assert aspp(16)(torch.randn(2, 8, *size)).shape == (2, 4, *size)
+
+
+def test_deeplabv3_has_15_535_104_parameters_in_its_pyramid() -> None:
+    with torch.device("meta"):
+        module = ASPP(2048, width=256, rates=(6, 12, 18), output_stride=16, separable=False)
+    assert sum(p.numel() for p in module.parameters()) == 15_535_104
+    plain = ASPP(8, width=4, rates=(), output_stride=16, pooling=False)
+    assert plain.project.conv.in_channels == 4
+    assert not hasattr(plain.pool, "conv")
+
+
+def test_rates_that_are_no_whole_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="no whole numbers at 64"):
+        ASPP(8, width=4, rates=(6, 12, 18), output_stride=64)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 7), st.integers(0, 99))
+def test_pooling_is_adaptive_pooling_at_every_size(h: int, w: int, bins: int, seed: int) -> None:
+    x = torch.randn(1, 2, h, w, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(
+        average_pool(x, bins), F.adaptive_avg_pool2d(x, bins), rtol=0, atol=1e-6
+    )
+    assert torch.equal(max_pool(x, bins), F.adaptive_max_pool2d(x, bins))
+
+
+@pytest.mark.parametrize(("cells", "kernels"), [(60, (60, 30, 20, 10)), (90, (90, 45, 30, 15))])
+def test_at_training_sizes_bins_are_the_windows_of_the_paper(
+    cells: int, kernels: tuple[int, ...]
+) -> None:
+    x = torch.randn(1, 2, cells, cells)
+    for bins, kernel in zip((1, 2, 3, 6), kernels, strict=True):
+        torch.testing.assert_close(
+            average_pool(x, bins), F.avg_pool2d(x, kernel), rtol=0, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize(
+    ("bins", "reduce", "channels"),
+    [
+        ((1, 2, 3, 6), True, 4096),
+        ((1, 2, 3, 6), False, 10240),
+        ((1,), False, 4096),
+        ((), False, 2048),
+    ],
+)
+def test_the_pyramid_has_the_channels_of_table_1(
+    bins: tuple[int, ...], reduce: bool, channels: int
+) -> None:
+    with torch.device("meta"):
+        module = PyramidPooling(2048, bins=bins, reduce=reduce)
+        answer = module(torch.zeros(2, 2048, 7, 9))
+    assert module.channels == channels
+    assert answer.shape == (2, channels, 7, 9)
+
+
+def test_levels_stand_behind_the_map_in_the_order_of_the_bins() -> None:
+    x = torch.arange(36.0).reshape(1, 1, 6, 6)
+    answer = PyramidPooling(1, bins=(1, 6), reduce=False)(x)
+    assert torch.equal(answer[:, :1], x)
+    assert torch.equal(answer[:, 1], torch.full((1, 6, 6), 17.5))
+    torch.testing.assert_close(answer[:, 2:], x)
+
+
+def test_an_unknown_pooling_is_refused() -> None:
+    with pytest.raises(ValueError, match="average or max"):
+        PyramidPooling(1, bins=(1,), kind="median")

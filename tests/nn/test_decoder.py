@@ -5,8 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from atrous.nn.decoder import Head, SpaceToDepthDecoder
-from atrous.recipes import create
+from atrous.labels import unnamed
+from atrous.nn.decoder import BottomUpDecoder, Head, SpaceToDepthDecoder
+from atrous.recipes.deeperlab import LIGHT, WIDER, X71
+from atrous.recipes.recipe import Recipe
 
 
 def decoder(output_stride: int, *, width: int = 4, kernel: int = 3) -> SpaceToDepthDecoder:
@@ -69,6 +71,39 @@ def test_other_output_strides_are_refused(output_stride: int) -> None:
         decoder(output_stride)
 
 
+@pytest.mark.parametrize("kernel", [3, 7])
+@pytest.mark.parametrize(("height", "width"), [(3, 4), (5, 7), (2, 2), (9, 13)])
+def test_the_bottom_up_decoder_sees_encoder_features_bilinearly(
+    height: int, width: int, kernel: int
+) -> None:
+    bottom_up = BottomUpDecoder(6, 5, width=4, kernel=kernel).eval()
+    low, high = torch.randn(2, 6, 9, 13), torch.randn(2, 5, height, width)
+    upsampled = F.interpolate(high, (9, 13), mode="bilinear", align_corners=True)
+    with torch.no_grad():
+        joined = torch.cat([bottom_up.reduce(low), upsampled], dim=1)
+        torch.testing.assert_close(bottom_up(low, high), bottom_up.second(bottom_up.first(joined)))
+    assert joined.shape == (2, 32 + 5, 9, 13)
+
+
+def test_the_bottom_up_decoder_has_two_separable_convolutions() -> None:
+    with torch.device("meta"):
+        whole = BottomUpDecoder(144, 256, width=256, kernel=7)
+    convolutions = [m for m in whole.modules() if isinstance(m, nn.Conv2d)]
+    assert [(c.in_channels, c.out_channels, c.kernel_size, c.groups) for c in convolutions] == [
+        (144, 32, (1, 1), 1),
+        (288, 288, (7, 7), 288),
+        (288, 256, (1, 1), 1),
+        (256, 256, (7, 7), 256),
+        (256, 256, (1, 1), 1),
+    ]
+
+
+def test_a_head_that_is_not_deep_is_one_linear_layer() -> None:
+    head = Head(2, 3, width=4, kernel=5, deep=False)
+    assert list(head.state_dict()) == ["0.weight", "0.bias"]
+    assert head.classifier.weight.shape == (3, 2, 1, 1)
+
+
 def test_a_head_sees_as_far_as_its_kernel() -> None:
     head = Head(2, 3, width=4, kernel=5).eval()
     for parameter in head.parameters():  # positive, so that no ReLU is shut
@@ -97,17 +132,18 @@ def multiply_adds(network: nn.Module, side: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("name", "parameters", "side", "giga"),
+    ("recipe", "parameters", "side", "giga"),
     [
-        ("deeperlab-light", 8_557_483, 1441, 84.5),
-        ("deeperlab-light", 8_557_483, 721, 21.5),
-        ("deeperlab-wider", 23_087_403, 1441, 223),
+        (LIGHT, 8_557_483, 1441, 84.5),
+        (LIGHT, 8_557_483, 721, 21.5),
+        (WIDER, 23_087_403, 1441, 223),
+        (X71, 63_722_163, 1441, 681),
     ],
 )
 def test_whole_networks_have_the_sizes_of_the_paper(
-    name: str, parameters: int, side: int, giga: float
+    recipe: Recipe, parameters: int, side: int, giga: float
 ) -> None:
     with torch.device("meta"):
-        network = create(name, classes=66)
+        network = recipe.build(unnamed(66))
     assert sum(p.numel() for p in network.parameters()) == parameters
     assert multiply_adds(network, side) / 1e9 == pytest.approx(giga, rel=3e-3)

@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 from atrous.nn.losses import (
     SumCount,
     bootstrapped_cross_entropy,
+    box_overlap,
+    box_smooth_l1,
+    cross_entropy,
     divergence,
+    hardest_cross_entropy,
     masked_l1,
     sigmoid_cross_entropy,
+    thresholded_cross_entropy,
 )
 
 IGNORE = 255
@@ -225,3 +230,73 @@ def test_the_divergence_is_that_of_the_softmax_and_ignores_a_common_shift(seed: 
 def test_an_answer_does_not_diverge_from_itself() -> None:
     logits = noise(0, 1, 3, 2, 2)
     assert float(divergence(logits, logits)[0]) == 0
+
+
+def sorted_losses(logits: torch.Tensor, target: torch.Tensor) -> list[float]:
+    """Losses of the labelled pixels of one image, hardest first."""
+    losses = torch.nn.functional.cross_entropy(
+        logits[None], target[None], ignore_index=IGNORE, reduction="none"
+    )[0]
+    return sorted(losses[target != IGNORE].tolist(), reverse=True)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 6), st.integers(1, 40))
+def test_the_hardest_labelled_pixels_of_each_image_are_kept(
+    seed: int, h: int, w: int, most: int
+) -> None:
+    logits, target = noise(seed, 2, 3, h, w), classes(seed, 2, h, w)
+    total, count = hardest_cross_entropy(logits, target, ignore=IGNORE, most=most)
+    kept = [sorted_losses(a, b)[:most] for a, b in zip(logits, target, strict=True)]
+    assert float(count) == sum(map(len, kept))
+    assert float(total) == pytest.approx(sum(map(sum, kept)), rel=1e-5, abs=1e-6)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 40), st.sampled_from([0.1, 0.4, 0.6, 0.999]))
+def test_the_threshold_keeps_unsure_pixels_and_no_fewer_than_asked(
+    seed: int, least: int, probability: float
+) -> None:
+    logits, target = noise(seed, 1, 3, 5, 6), classes(seed, 1, 5, 6)
+    total, count = thresholded_cross_entropy(
+        logits, target, ignore=IGNORE, probability=probability, least=least
+    )
+    ordered = sorted_losses(logits[0], target[0])
+    unsure = sum(loss >= -math.log(probability) for loss in ordered)
+    kept = ordered[: max(unsure, min(least, len(ordered)))]
+    assert float(count) == len(kept)
+    assert float(total) == pytest.approx(sum(kept), rel=1e-5, abs=1e-6)
+
+
+def test_an_unlabelled_crop_has_no_loss_but_a_gradient() -> None:
+    logits = noise(0, 1, 3, 4, 4).requires_grad_()
+    void = torch.full((1, 4, 4), IGNORE)
+    for total, count in (
+        cross_entropy(logits, void, ignore=IGNORE),
+        hardest_cross_entropy(logits, void, ignore=IGNORE, most=5),
+        thresholded_cross_entropy(logits, void, ignore=IGNORE, probability=0.6, least=5),
+    ):
+        assert total.item() == count.item() == 0
+        total.backward()
+    assert logits.grad is not None
+    assert float(logits.grad.abs().sum()) == 0
+
+
+def test_boxes_overlap_as_areas_say() -> None:
+    def box(*values: float) -> torch.Tensor:
+        return torch.tensor(values).reshape(1, 4, 1, 1)
+
+    assert float(box_overlap(box(0, 0, 4, 4), box(0, 0, 4, 4))) == 1
+    assert float(box_overlap(box(0, 0, 4, 4), box(0, 2, 4, 4))) == pytest.approx(8 / 24)
+    assert float(box_overlap(box(0, 0, 4, 4), box(9, 0, 4, 4))) == 0
+
+
+def test_box_losses_are_kept_where_boxes_overlap_least() -> None:
+    prediction = torch.zeros(1, 4, 1, 4, requires_grad=True)
+    target = torch.tensor([0.5, 2.0, 3.0, 4.0]).expand(1, 4, 1, 4)
+    weight, overlap = torch.tensor([[[1.0, 2.0, 1.0, 0.0]]]), torch.tensor([[[0.9, 0.1, 0.2, 0.0]]])
+    total, count = box_smooth_l1(prediction, target, weight=weight, overlap=overlap, most=2)
+    each = 4 * torch.tensor([0.125, 1.5, 2.5, 3.5])
+    assert float(count) == 2  # the last cell knows no box, the first overlaps most
+    assert float(total) == pytest.approx(float(2 * each[1] + each[2]))
+    whole, cells = box_smooth_l1(prediction, target, weight=weight, overlap=overlap, most=0)
+    assert float(cells) == 3
+    assert float(whole) == pytest.approx(float(each[0] + 2 * each[1] + each[2]))

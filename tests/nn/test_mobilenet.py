@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from atrous.nn.backbone import build_backbone
+from atrous.nn.backbone import Layout, build_backbone
 from atrous.nn.mobilenet import MobileNetV2
 
 
@@ -91,8 +91,10 @@ def test_a_unit_that_loses_its_stride_keeps_its_rate_and_later_ones_double_it(
 def test_features_have_the_output_stride_and_the_tap_has_stride_four(output_stride: int) -> None:
     network = MobileNetV2(kernel=3, output_stride=output_stride).eval()
     with torch.no_grad():
-        low, high = network(torch.zeros(1, 3, 97, 65))
+        low, mid, high = network(torch.zeros(1, 3, 97, 65))
     assert low.shape == (1, 144, 25, 17)
+    middle = min(output_stride, 16)
+    assert mid.shape == (1, 96, 96 // middle + 1, 64 // middle + 1)
     assert high.shape == (1, 320, 96 // output_stride + 1, 64 // output_stride + 1)
 
 
@@ -102,7 +104,7 @@ def test_the_tap_is_the_depthwise_answer_of_the_second_unit_with_24_channels() -
     seen: list[torch.Tensor] = []
     wide[1].get_submodule("depthwise").register_forward_hook(lambda _, __, y: seen.append(y))
     with torch.no_grad():
-        low, _ = network(torch.randn(1, 3, 33, 33))
+        low = network(torch.randn(1, 3, 33, 33)).low
     assert torch.equal(low, seen[0])
 
 
@@ -130,14 +132,14 @@ def test_features_at_a_lower_stride_hold_those_at_a_higher_one_up_to_the_border(
     fine.load_state_dict(coarse.state_dict())
     image, step = torch.randn(1, 3, size, size), sparse // dense
     with torch.no_grad():
-        ours, theirs = fine(image)[1][..., ::step, ::step], coarse(image)[1]
+        ours, theirs = fine(image).high[..., ::step, ::step], coarse(image).high
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
 
 
 def test_impossible_backbones_are_refused() -> None:
     with pytest.raises(ValueError, match="3, 5 or 7"):
         MobileNetV2(kernel=4, output_stride=16)
-    with pytest.raises(ValueError, match="8, 16 or 32"):
-        MobileNetV2(kernel=3, output_stride=4)
+    with pytest.raises(ValueError, match="4, 8, 16, 32"):
+        MobileNetV2(kernel=3, output_stride=64)
     with pytest.raises(ValueError, match="mobilenet-v2-wide5"):
-        build_backbone("vgg", output_stride=16)
+        build_backbone("vgg", Layout())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,12 +11,26 @@ from atrous.data.shapes import Shapes
 from atrous.instances.keypoints import KeypointNumbers
 from atrous.metrics.panoptic import PanopticQuality
 from atrous.run.batches import collate
-from atrous.systems.deeperlab import DeeperLab, DeeperLabLoss, DeeperLabNetwork
+from atrous.systems.deeperlab import DECODERS, DeeperLab, DeeperLabLoss, DeeperLabNetwork
 from atrous.tensors import Frame, KeypointMaps, Maps, Targets, View
 from atrous.types import Labelled, Region, Sample
 
 SMALL = DeeperLabNetwork(aspp_width=16, decoder_width=8, instance_width=8, kernel=3)
+TINY = replace(SMALL, backbone="mobilenet-v2-half")
 DATA = Shapes("val", size_hw=(129, 129))
+VARIANTS = [
+    replace(TINY, aspp=aspp, decoder=decoder, deep_heads=deep, output_stride=stride)
+    for aspp, decoder, deep, stride in product((True, False), DECODERS, (True, False), (8, 16, 32))
+    if stride < 32 or decoder != "space-to-depth"
+]
+
+
+def variant_name(network: DeeperLabNetwork) -> str:
+    parts = ("aspp" if network.aspp else "plain", network.decoder)
+    return "-".join((*parts, "deep" if network.deep_heads else "flat", str(network.output_stride)))
+
+
+every_variant = pytest.mark.parametrize("network", VARIANTS, ids=variant_name)
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +143,78 @@ def test_without_mining_the_loss_is_the_mean_over_labelled_pixels() -> None:
     term = system.loss(maps, targets)[0]
     weight = float(targets.weight.mean())
     assert float(term.total / term.count) == pytest.approx(np.log(7) * weight, rel=1e-4)
+
+
+@every_variant
+def test_every_variant_answers_at_its_stride(network: DeeperLabNetwork) -> None:
+    with torch.device("meta"):
+        system = DeeperLab(network, DATA.labels).eval()
+    for size_hw in ((65, 97), (50, 71)):
+        maps = system(torch.zeros(2, 3, *size_hw, device="meta"))
+        assert maps.stride == (network.output_stride if network.decoder == "none" else 4)
+        answers = (maps.semantic, maps.keypoints.heatmap, maps.keypoints.long)
+        grid = tuple((side - 1) // maps.stride + 1 for side in size_hw)
+        assert [answer.shape for answer in answers] == [(2, n, *grid) for n in (7, 5, 10)]
+
+
+@every_variant
+def test_every_parameter_of_every_variant_learns(network: DeeperLabNetwork) -> None:
+    torch.manual_seed(0)
+    data = Shapes("val", size_hw=(65, 65))
+    system = DeeperLab(network, data.labels)
+    terms = system.loss(system(torch.randn(2, 3, 65, 65)), batch(system, data[0], data[1]))
+    assert all(float(term.count) > 0 for term in terms)
+    sum(term.weight * term.total / term.count for term in terms).backward()  # type: ignore[union-attr]
+    assert [n for n, p in system.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def two_things() -> Sample:
+    ids = np.ones((129, 129), dtype=np.int32)
+    ids[16:112, 8:56], ids[32:112, 72:120] = 2, 3
+    image = np.zeros((129, 129, 3), dtype=np.uint8)
+    return Sample("x", image, Labelled(ids, (Region(1, 0), Region(2, 3), Region(3, 3))))
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("decode_stride", [1, 4])
+def test_things_are_told_apart_on_coarse_maps(output_stride: int, decode_stride: int) -> None:
+    network = replace(TINY, decoder="none", output_stride=output_stride)
+    fusion = KeypointNumbers(decode_stride=decode_stride)
+    system, sample = DeeperLab(network, DATA.labels, fusion=fusion), two_things()
+    maps = perfect(batch(system, sample), len(DATA.labels))
+    semantic = maps.semantic[:, :, ::output_stride, ::output_stride]
+    frame = Frame(*[(129, 129)] * 3)
+    parse = system.parse([View(replace(maps, semantic=semantic, stride=output_stride), frame)])
+    quality = PanopticQuality(DATA.labels)
+    quality.update(sample.truth, parse.labelled)
+    scores = quality.compute().all
+    assert scores.rq == 1
+    assert scores.sq > 0.8
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_padding_and_odd_sizes_are_parsed_at_every_map_stride(decoder: str) -> None:
+    system = DeeperLab(replace(TINY, decoder=decoder), DATA.labels).eval()
+    with torch.inference_mode():
+        maps = system(torch.zeros(1, 3, 65, 129))
+    parse = system.parse([View(maps, Frame((131, 40), (118, 36), (129, 65)))])
+    assert parse.panoptic.shape == (131, 40)
+
+
+def test_without_a_pyramid_heads_see_the_backbone_itself() -> None:
+    network = replace(SMALL, aspp=False, decoder="none", deep_heads=False)
+    system, image = DeeperLab(network, DATA.labels).eval(), torch.randn(1, 3, 33, 33)
+    with torch.no_grad():
+        features = system.features(image)
+        assert torch.equal(features, system.backbone(image).high)
+    assert features.shape == (1, 320, 3, 3)
+
+
+def test_an_unknown_decoder_is_refused() -> None:
+    with pytest.raises(ValueError, match="'s2d': it can be space-to-depth, bottom-up, none"):
+        DeeperLabNetwork(decoder="s2d")
+
+
+def test_the_space_to_depth_decoder_has_no_output_stride_of_32() -> None:
+    with pytest.raises(ValueError, match="8 or 16"):
+        DeeperLab(replace(TINY, output_stride=32), DATA.labels)

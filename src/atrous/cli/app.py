@@ -38,6 +38,8 @@ def main() -> None:
         code = app(standalone_mode=False)
     except BadInput as error:
         sys.exit(complain(str(error)))
+    except (FileExistsError, NotADirectoryError) as error:
+        sys.exit(complain(f"{error.filename}: is a file, not a folder: choose another --out"))
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             sys.exit(complain(f"{error.filename}: this name is too long: check the path"))

@@ -1,9 +1,8 @@
-"""The verbs about models: `info`, `package` and `card`."""
+"""The verbs that make model files and cards: `package`, `convert` and `card`."""
 
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -16,47 +15,41 @@ PICTURE_PX = 640
 
 
 @app.command()
-def info(
-    model: Annotated[str, typer.Argument(help="a bundled name, run folder or .safetensors file")],
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
-) -> int:
-    """Say what a model is: network, classes, input, fusion, and the recipe it came from."""
-    from atrous.parser import find_model
-    from atrous.run.checkpoint import read_header, read_weights
-
-    path = find_model(model)
-    header = read_header(path)
-    answer = {"schema": 1, "file": str(path), "parameters": _count(read_weights(path)), **header}
-    if as_json:
-        print(json.dumps(answer))
-        return 0
-    names = [row["name"] + ("" if row["thing"] else " (stuff)") for row in header["labels"]]
-    print(f"{path}\nparameters  {answer['parameters']:,}")
-    print(f"classes     {len(names)}: {', '.join(names)}")
-    for part in ("network", "input", "fusion", "recipe"):
-        print(f"{part:<12}{json.dumps(header[part])}")
-    return 0
-
-
-def _count(weights: dict[str, Any]) -> int:
-    kept = ("running_mean", "running_var", "num_batches_tracked")
-    return sum(int(v.numel()) for k, v in weights.items() if not k.endswith(kept))
-
-
-@app.command()
 def package(
     model: Annotated[str, typer.Argument(help="a run folder or .safetensors file")],
     out: Annotated[Path, typer.Option(help="the .safetensors file to write")],
     settings: Settings = None,
 ) -> int:
     """Store a model in 16 bits, with --set fusion.NAME=VALUE as its own numbers from then on."""
-    from atrous.cli.parsing import changed_fusion
     from atrous.parser import find_model
+    from atrous.recipes.recipe import tuned
     from atrous.training import package as store
 
     if out.exists():
         raise BadInput(f"{out}: is there already: choose another --out")
-    store(find_model(model), out, fusion=lambda numbers: changed_fusion(numbers, settings))
+    store(find_model(model), out, fusion=lambda numbers: tuned(numbers, settings or ()))
+    return 0
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="a public checkpoint: safetensors, npz or PyTorch")],
+    out: Annotated[Path, typer.Option(help="the .safetensors file to write")],
+    layout: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--from", help="its layout, where the keys shall not decide"),
+    ] = None,
+) -> int:
+    """Turn a public checkpoint into a model of ours, or into one that a training can start from."""
+    import sys
+
+    from atrous.convert import convert as turn
+
+    if out.exists():
+        raise BadInput(f"{out}: is there already: choose another --out")
+    done = turn(file, out, layout=layout)
+    what = f"{done.system}, {done.classes} classes" if done.system else "a backbone, for --init"
+    print(f"{file}: {done.layout}, now {what}: {out}", file=sys.stderr)
     return 0
 
 
@@ -82,10 +75,11 @@ def card(
 ) -> int:
     """Write a model card: pictures, scores, classes, training, licences and limits."""
     from atrous import card as cards
+    from atrous.cli.describing import counted
     from atrous.data.catalogue import open_data
     from atrous.formats import contents, write_text
     from atrous.parser import find_model, load
-    from atrous.run.checkpoint import read_header, read_weights
+    from atrous.run.checkpoint import read_header
     from atrous.training import told
 
     path, words = find_model(model), b"" if notes is None else contents(notes)[1]
@@ -95,7 +89,7 @@ def card(
         facts={
             "system": header["network"]["system"],
             "backbone": header["network"]["backbone"],
-            "parameters": f"{_count(read_weights(path)):,}",
+            "parameters": f"{counted(header, 513)['parameters']:,}",
             "file": f"{path.stat().st_size / 1e6:.1f} MB",
             "input": f"longest side {header['input']['longest_side']} px",
         },

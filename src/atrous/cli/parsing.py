@@ -65,22 +65,11 @@ def make_parser(
 ) -> Any:
     """The parser of a model with the stride and the fusion numbers that were asked for."""
     from atrous.parser import load
+    from atrous.recipes.recipe import tuned
 
     parser = load(model, device=device)
-    if output_stride not in (None, 8, 16):
-        raise BadInput(f"--output-stride {output_stride}: it can be 8 or 16")
-    fusion = changed_fusion(parser.fusion, settings)
-    return parser.replace(output_stride=output_stride, fusion=fusion)
-
-
-def changed_fusion(fusion: Any, settings: list[str] | None) -> Any:
-    """Fusion numbers with settings such as "fusion.instances=0" applied."""
-    from dataclasses import replace
-
-    from atrous.recipes import find
-    from atrous.recipes.recipe import override
-
-    odd = [s for s in settings or () if not s.startswith("fusion.")]
-    if odd:
-        raise BadInput(f"--set {odd[0]}: a trained model takes settings of fusion alone")
-    return override(replace(find("deeperlab-light"), fusion=fusion), settings or ()).fusion
+    fusion = tuned(parser.fusion, settings or ())
+    try:
+        return parser.replace(output_stride=output_stride, fusion=fusion)
+    except ValueError as error:
+        raise BadInput(f"--output-stride {output_stride}: {error}") from error

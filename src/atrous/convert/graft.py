@@ -37,13 +37,15 @@ def graft(system: DeeperLab, head: Weights) -> tuple[str, ...]:
     head  `concat_projection` and `logits`, each with weight and bias, as deeplab-lite files have
 
     Returns the names of the classes that both know; nothing is changed if there is none, or if the
-    decoder is too narrow. Afterwards `system` in evaluation answers those classes' logits, but for
-    their mean.
+    decoder is another one or too narrow. Afterwards `system` in evaluation answers those classes'
+    logits, but for their mean.
     """
     names = [label.name for label in system.labels.labels]
     known = tuple(name for name in VOC_CLASSES if name in names)
     width = 2 * len(known)
-    if not known or system.network.decoder_width < width:
+    network = system.network
+    has_path = network.aspp and network.deep_heads and network.decoder == "space-to-depth"
+    if not known or not has_path or network.decoder_width < width:
         return ()
     rows = torch.tensor([VOC_CLASSES.index(name) for name in known])
     large = system.semantic.large

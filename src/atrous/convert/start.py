@@ -6,87 +6,61 @@ around; a norm that stands in the file with another eps keeps its function.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from atrous.convert.files import read_foreign
+from atrous.convert.layouts import LAYOUTS, Start, recognise
 from atrous.nn.layers import ConvNorm
 from atrous.nn.statistics import fold, variance_of
-from atrous.run.checkpoint import Weights, read_weights
+from atrous.run.checkpoint import Weights
 from atrous.types import BadInput
-from atrous.weights import DEEPLAB_LITE, TORCHVISION_MOBILENET_V2
-
-TORCHVISION_EPS = 1e-5
-IGNORED = "num_batches_tracked"
-HEAD = ("concat_projection.", "logits.")
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Weights to begin a training with, under our names.
-
-    layout  "atrous", "torchvision" or "deeplab-lite"
-    folded  names of the blocks whose norm came folded into a bias
-    head    the classifying end of a DeepLabv3 on VOC classes, under its own names; see `graft`
-    """
-
-    layout: str
-    weights: Weights
-    folded: tuple[str, ...] = ()
-    head: Weights = field(default_factory=dict)
-
-
-def read_start(path: Path) -> Start:
+def read_start(path: Path, *, layout: str | None = None) -> Start:
     """Reads a model file of ours or a public checkpoint.
+
+    layout  its name, where the keys shall not decide
 
     Raises: BadInput if the file is missing or broken, or if its layout is unknown.
     """
-    weights = read_weights(path)
-    if "features.0.0.weight" in weights:
-        return Start("torchvision", _torchvision(weights))
-    if "backbone.stem.bias" in weights:
-        return _deeplab_lite(weights)
-    if "backbone.stem.conv.weight" in weights:
-        return Start("atrous", {k: v.float() for k, v in weights.items() if IGNORED not in k})
-    raise BadInput(
-        f"{path}: unknown layout (first key {min(weights, default='none')}): known are atrous, "
-        "torchvision's MobileNetV2 and deeplab-lite"
-    )
+    if layout is not None and layout not in LAYOUTS:
+        raise BadInput(f"--from {layout}: known are {', '.join(LAYOUTS)}")
+    weights = read_foreign(path)
+    found = recognise(weights, layout)
+    if found is None:
+        raise BadInput(f"{path}: {_strangeness(weights)}")
+    try:
+        return LAYOUTS[found][1](weights)
+    except KeyError as error:
+        raise BadInput(f"{path}: looks like {found}, but lacks {error.args[0]}") from error
+    except (ValueError, IndexError, TypeError, RuntimeError) as error:
+        raise BadInput(f"{path}: looks like {found}, but is another network: {error}") from error
 
 
-def _torchvision(weights: Weights) -> Weights:
-    ours: Weights = {}
-    for key, value in weights.items():
-        module, _, leaf = key.rpartition(".")
-        if module in TORCHVISION_MOBILENET_V2 and leaf != IGNORED:
-            ours[f"{TORCHVISION_MOBILENET_V2[module]}.{leaf}"] = value
-    return ours
-
-
-def _deeplab_lite(weights: Weights) -> Start:
-    ours: Weights = {}
-    for there, here in DEEPLAB_LITE.items():
-        if f"{there}.weight" in weights:
-            ours[f"{here}.conv.weight"] = weights[f"{there}.weight"]
-            ours[f"{here}.norm.bias"] = weights[f"{there}.bias"]
-    blocks = tuple(k.removesuffix(".norm.bias") for k in ours if k.endswith(".norm.bias"))
-    head = {k: v for k, v in weights.items() if k.startswith(HEAD)}
-    return Start("deeplab-lite", ours, folded=blocks, head=head if len(head) == 4 else {})
+def _strangeness(weights: Weights) -> str:
+    other = recognise(weights)
+    if other is not None:
+        return f"its layout is {other}: leave --from out"
+    first = min(weights, default="none")[:80]
+    return f"unknown layout (first key {first!r}): known are {', '.join(LAYOUTS)}"
 
 
 def adopt(network: nn.Module, start: Start) -> tuple[str, ...]:
     """Puts the weights that fit into a network; returns the names that found a place.
 
     A tensor of another shape (a head for other classes) is left out, and so is a norm whose
-    convolution is; a smaller kernel enters the middle of a larger one.
+    convolution is; a smaller kernel enters the middle of a larger one. Both networks of FCRN take
+    a backbone, and where its second has none of its own, that of the first.
 
     Raises: BadInput if nothing fits.
     """
     own = network.state_dict()
-    fitted = {k: _fit(v, own[k].shape) for k, v in start.weights.items() if k in own}
+    sources = {k: _source(k, start.weights) for k in own}
+    fitted = {k: _fit(start.weights[s], own[k].shape) for k, s in sources.items() if s}
     same = {k: v for k, v in fitted.items() if v.shape == own[k].shape}
     fitting = {k: v for k, v in same.items() if _convolution(k) in same}
     if not fitting:
@@ -94,8 +68,16 @@ def adopt(network: nn.Module, start: Start) -> tuple[str, ...]:
     network.load_state_dict(fitting, strict=False)
     for name, module in network.named_modules():
         if isinstance(module, ConvNorm) and f"{name}.conv.weight" in fitting:
-            _set_norm(module, name, start)
+            there = sources[f"{name}.conv.weight"] or name
+            _set_norm(module, there.removesuffix(".conv.weight"), start)
     return tuple(fitting)
+
+
+def _source(key: str, weights: Weights) -> str | None:
+    """The name that a weight of ours has in the file: its own, or that of one tower of FCRN."""
+    rest = key.partition(".")[2]
+    names = (key, rest, f"category.{rest}", f"category.{key}")
+    return next((name for name in names if name in weights), None)
 
 
 def _convolution(key: str) -> str:
@@ -116,7 +98,7 @@ def _set_norm(block: ConvNorm, name: str, start: Start) -> None:
     norm = block.norm
     if name in start.folded:
         fold(norm)
-    elif start.layout == "torchvision":
+    elif start.eps is not None:
         variance = variance_of(norm)
         with torch.no_grad():
-            norm.weight.mul_(((variance + norm.eps) / (variance + TORCHVISION_EPS)).sqrt())
+            norm.weight.mul_(((variance + norm.eps) / (variance + start.eps)).sqrt())

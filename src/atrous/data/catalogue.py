@@ -7,12 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from atrous.data.coco import open_coco
+from atrous.data.folder import open_folder
 from atrous.data.shapes import Shapes
 from atrous.data.source import Source
 from atrous.data.split import listed
 from atrous.types import BadInput
 
-SOURCES: dict[str, Callable[[Path, str], Source]] = {"coco-panoptic": open_coco}
+SOURCES: dict[str, Callable[[Path, str], Source]] = {
+    "coco-panoptic": open_coco,
+    "folder": open_folder,
+}
 
 
 def open_data(spec: str, split: str) -> Source:

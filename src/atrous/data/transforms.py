@@ -18,17 +18,33 @@ from atrous.types import BadInput, FloatMap, Image, Labelled, Sample
 class InputRule:
     """What a network expects of its input; it travels in the checkpoint.
 
-    mean, scale   normalised = (pixel - mean) / scale, in levels of 0..255
+    mean, scale   normalised = (pixel - mean) / scale for red, green and blue, in levels of 0..255;
+                  one number, as in older models, stands for all three
     longest_side  images are resized so that their longer side has this many pixels; 0 = never
     enlarge       whether smaller images are enlarged to it
     multiple      inputs are padded at bottom and right to n * multiple + 1
+    square        they are padded to longest_side x longest_side at least, as some public networks
+                  with image pooling were trained
     """
 
-    mean: float = 127.5
-    scale: float = 127.5
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    scale: tuple[float, float, float] = (127.5, 127.5, 127.5)
     longest_side: int = 513
     enlarge: bool = False
     multiple: int = 16
+    square: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "scale"):
+            value = getattr(self, name)
+            if isinstance(value, int | float):
+                object.__setattr__(self, name, (float(value),) * 3)
+
+    @property
+    def fill(self) -> tuple[int, int, int]:
+        """The pixel that padding is made of: the mean."""
+        red, green, blue = (round(value) for value in self.mean)
+        return red, green, blue
 
     def ratio(self, size_hw: tuple[int, int]) -> float:
         """Factor from image to network input, before any chance."""
@@ -39,12 +55,16 @@ class InputRule:
 
     def normalise(self, image: Image) -> FloatMap:
         """(3, h, w) float32 network input."""
-        scaled = (image.astype(np.float32) - self.mean) / self.scale
+        mean, scale = (np.array(n, dtype=np.float32) for n in (self.mean, self.scale))
+        scaled = (image.astype(np.float32) - mean) / scale
         return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
     def padded(self, size_hw: tuple[int, int]) -> tuple[int, int]:
         """The smallest n * multiple + 1 that holds each side."""
-        height, width = (-(-(n - 1) // self.multiple) * self.multiple + 1 for n in size_hw)
+        least = self.longest_side if self.square else 0
+        height, width = (
+            -(-(max(n, least) - 1) // self.multiple) * self.multiple + 1 for n in size_hw
+        )
         return height, width
 
 
@@ -66,8 +86,7 @@ def resized(image: Image, rule: InputRule) -> Image:
 def pad(image: Image, size_hw: tuple[int, int], rule: InputRule) -> Image:
     """The image at the top left, the mean pixel elsewhere."""
     bottom, right = (n - m for n, m in zip(size_hw, image.shape[:2], strict=True))
-    fill = (round(rule.mean),) * 3
-    filled = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=fill)
+    filled = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=rule.fill)
     return np.asarray(filled, dtype=np.uint8)
 
 
@@ -77,6 +96,7 @@ class Augment:
 
     scales  (least, largest, step) of the factor; a step of 0 draws from the whole range
     flip    probability of a mirrored image
+    multiple  the crop is n * multiple + 1
 
     Source: DeepLabv3, section 4.1; DeeperLab, section 4.
     """
@@ -84,11 +104,13 @@ class Augment:
     crop: int
     scales: tuple[float, float, float] = (0.5, 2.0, 0.25)
     flip: float = 0.5
+    multiple: int = 16
 
     def __post_init__(self) -> None:
-        if self.crop < 1 or (self.crop - 1) % 16:
-            near = max(1, round((self.crop - 1) / 16)) * 16 + 1
-            raise BadInput(f"train.crop is {self.crop}: it must be 16 n + 1, such as {near}")
+        step = self.multiple
+        if self.crop < 1 or (self.crop - 1) % step:
+            near = max(1, round((self.crop - 1) / step)) * step + 1
+            raise BadInput(f"train.crop is {self.crop}: it must be {step} n + 1, such as {near}")
 
 
 def generator(seed: int, *, step: int, slot: int) -> np.random.Generator:
@@ -110,8 +132,7 @@ def augment(
     corner = [_corner(n * ratio, settings.crop, random) for n in sample.truth.ids.shape]
     mirrored = random.random() < settings.flip
     affine = _affine(corner, ratio, settings.crop, mirrored=mirrored)
-    fill = (round(rule.mean),) * 3
-    image = _warp(sample.image, affine, settings.crop, how=cv2.INTER_LINEAR, fill=fill)
+    image = _warp(sample.image, affine, settings.crop, how=cv2.INTER_LINEAR, fill=rule.fill)
     ids = _warp(
         sample.truth.ids.astype(np.float32), affine, settings.crop, how=cv2.INTER_NEAREST, fill=(0,)
     )

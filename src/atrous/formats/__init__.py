@@ -2,11 +2,13 @@
 
 images.py    whatever Pillow opens -> (h, w, 3) uint8
 panoptic.py  COCO panoptic, both directions of PNG and JSON
+classes.py   class maps, one id a pixel
 files.py     JSON, class maps, confidence and overlays, written whole or not at all
 """
 
 from __future__ import annotations
 
+from atrous.formats.classes import read_class_map
 from atrous.formats.files import (
     read_json,
     write_class_map,
@@ -48,6 +50,7 @@ __all__ = [
     "panoptic_json",
     "read_json",
     "write_json",
+    "read_class_map",
     "write_class_map",
     "write_confidence",
     "write_image",

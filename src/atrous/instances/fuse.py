@@ -78,6 +78,12 @@ def fuse(
     return Parse(panoptic, semantic, confidence, _segments(panoptic, rows, labels))
 
 
+def one_segment_a_class(semantic: ClassMap, confidence: FloatMap, *, labels: LabelSpace) -> Parse:
+    """The parse of a semantic answer, in which no two things are told apart."""
+    nobody = np.full(semantic.shape, -1, dtype=np.int32)
+    return fuse(semantic, confidence, nobody, labels=labels)
+
+
 def _mean_confidence(ids: IdMap, confidence: FloatMap, count: int) -> NDArray[np.float64]:
     total = np.bincount(ids.ravel(), weights=confidence.ravel(), minlength=count + 1)
     area = np.bincount(ids.ravel(), minlength=count + 1)

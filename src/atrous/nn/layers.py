@@ -18,7 +18,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 class ConvNorm(nn.Module):
     """Convolution without bias, batch norm, activation; padding keeps the size at stride 1.
 
-    With an odd kernel the zero padding is symmetric: rate * (kernel - 1) / 2.
+    With an odd kernel the zero padding is symmetric: rate * (kernel - 1) / 2; see `padding` for
+    TensorFlow's.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class ConvNorm(nn.Module):
         norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
+        self.pad: nn.Module = nn.Identity()
         self.conv = nn.Conv2d(
             channels_in,
             channels_out,
@@ -50,7 +52,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
         """Convolves, normalises, activates."""
-        y: Tensor = self.activation(self.norm(self.conv(x)))
+        y: Tensor = self.activation(self.norm(self.conv(self.pad(x))))
         return y
 
 

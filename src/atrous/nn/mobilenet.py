@@ -7,6 +7,7 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from atrous.nn.features import Channels, Features, Strides
 from atrous.nn.layers import ConvNorm
 
 NORM_EPS = 1e-3
@@ -20,6 +21,8 @@ STAGES = (
     (6, 320, 1, 1),
 )
 """(expansion, channels, repeats, first stride) of each stage. Source: MobileNetV2, table 2."""
+LOW, MID = 2, 12
+"""Units that are tapped: the second with 24 channels, and the last with 96."""
 
 
 class Unit(NamedTuple):
@@ -32,25 +35,30 @@ class Unit(NamedTuple):
     rate: int
 
 
-def units(output_stride: int) -> tuple[Unit, ...]:
+def units(output_stride: int, *, width: float = 1.0) -> tuple[Unit, ...]:
     """The seventeen inverted residuals at an output stride.
 
-    Once the stride is spent, a strided unit keeps the rate that it had and doubles that of all
-    later ones, so that weights stay exact in every output stride.
-
-    Source: DeepLabv3, section 3.1. Raises: ValueError for strides other than 8, 16 and 32.
+    Source: DeepLabv3, section 3.1. Raises: ValueError for strides other than 4, 8, 16 and 32.
     """
-    if output_stride not in (8, 16, 32):
-        raise ValueError(f"output_stride is {output_stride}: a mobile backbone has 8, 16 or 32")
+    strides = Strides(output_stride, possible=(4, 8, 16, 32))
+    strides.take(2)  # the stem
     rows: list[Unit] = []
-    channels, actual, rate = 32, 2, 1
-    for expansion, width, repeats, first in STAGES:
+    channels = divisible(32 * width)
+    for expansion, base, repeats, first in STAGES:
         for repeat in range(repeats):
-            wanted = first if repeat == 0 else 1
-            stride = wanted if actual * wanted <= output_stride else 1
-            rows.append(Unit(channels, width, expansion, stride, rate))
-            actual, rate, channels = actual * stride, rate * (wanted // stride), width
+            rate, stride = strides.rate, strides.take(first if repeat == 0 else 1)
+            rows.append(Unit(channels, divisible(base * width), expansion, stride, rate))
+            channels = rows[-1].channels_out
     return tuple(rows)
+
+
+def divisible(channels: float) -> int:
+    """The nearest multiple of 8, at least 8, and not below nine tenths of what was asked for.
+
+    Source: MobileNetV2 (Sandler et al., 2018), the authors' code.
+    """
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
 
 
 class InvertedResidual(nn.Module):
@@ -89,31 +97,38 @@ class MobileNetV2(nn.Module):
 
     kernel 3 is MobileNetV2; 5 (and 7) is DeeperLab's Wider MobileNetV2, in which every 3x3 is
     larger, the first convolution included: receptive fields 491, 981 and 1471.
+    width  multiplies the channels of every layer
 
-    Source: DeeperLab, section 3.1.
-    Raises: ValueError for kernels other than 3, 5, 7 and strides other than 8, 16, 32.
+    Source: DeeperLab, section 3.1; the tap is the depthwise answer of the second 24-channel unit.
+    Raises: ValueError for kernels other than 3, 5, 7 and strides other than 4, 8, 16, 32.
     """
 
-    low_channels = 144
-    channels = 320
-    _tap = 2  # the second 24-channel unit
-
-    def __init__(self, *, kernel: int, output_stride: int) -> None:
+    def __init__(self, *, kernel: int = 3, width: float = 1.0, output_stride: int = 16) -> None:
         super().__init__()
         if kernel not in (3, 5, 7):
             raise ValueError(f"kernel is {kernel}: a mobile backbone has 3, 5 or 7")
-        self.stem = ConvNorm(3, 32, kernel=kernel, stride=2, activation="relu6", norm_eps=NORM_EPS)
-        self.units = nn.ModuleList(
-            InvertedResidual(unit, kernel=kernel) for unit in units(output_stride)
+        rows = units(output_stride, width=width)
+        self.stem = ConvNorm(
+            3,
+            rows[0].channels_in,
+            kernel=kernel,
+            stride=2,
+            activation="relu6",
+            norm_eps=NORM_EPS,
+        )
+        self.units = nn.ModuleList(InvertedResidual(unit, kernel=kernel) for unit in rows)
+        self.channels = Channels(
+            low=rows[LOW].channels_in * rows[LOW].expansion,
+            mid=rows[MID].channels_out,
+            high=rows[-1].channels_out,
         )
 
-    def forward(
-        self, image: Float[Tensor, "b 3 h w"]
-    ) -> tuple[Float[Tensor, "b 144 h4 w4"], Float[Tensor, "b 320 ho wo"]]:
-        """Low-level features at stride 4, and features at the output stride."""
-        x, low = self.stem(image), image
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Features:
+        """Features at stride 4, before the last stride, and at the output stride."""
+        x = self.stem(image)
+        low = mid = x
         for index, unit in enumerate(self.units):
             x, inner = unit(x)
-            if index == self._tap:
-                low = inner
-        return low, x
+            low = inner if index == LOW else low
+            mid = x if index == MID else mid
+        return Features(low, mid, x)

@@ -12,14 +12,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def resize(x: Float[Tensor, "b c h w"], size_hw: tuple[int, int]) -> Float[Tensor, "b c h2 w2"]:
-    """Bilinear resize whose corner cells stay on the corners.
+def resize(
+    x: Float[Tensor, "b c h w"], size_hw: tuple[int, int], *, align_corners: bool = True
+) -> Float[Tensor, "b c h2 w2"]:
+    """Bilinear resize whose corner cells stay on the corners, or whose borders do.
 
-    Source: DeepLabv3, section 4.1 (upsampled logits); the authors' code aligns corners.
+    Source: DeepLabv3, section 4.1 (upsampled logits); the authors' code aligns corners, torchvision
+    does not.
     """
     if x.shape[-2:] == size_hw:
         return x
-    return F.interpolate(x, size=size_hw, mode="bilinear", align_corners=True)
+    return F.interpolate(x, size=size_hw, mode="bilinear", align_corners=align_corners)
 
 
 def sample_grid(

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import difflib
 
-from atrous.labels import Label, LabelSpace, distinct_colours
-from atrous.recipes.deeperlab import LIGHT, LIGHT_SHORT, WIDER
+from atrous.labels import unnamed
+from atrous.recipes import deeperlab, deeplabv3, fcrn, pspnet
 from atrous.recipes.recipe import Recipe, Reported
-from atrous.systems.deeperlab import DeeperLab
+from atrous.systems import AnySystem
 from atrous.types import BadInput
 
 __all__ = ["RECIPES", "Recipe", "Reported", "create", "find"]
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (LIGHT, LIGHT_SHORT, WIDER)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        *deeperlab.RECIPES,
+        *deeplabv3.RECIPES,
+        *fcrn.RECIPES,
+        *pspnet.RECIPES,
+    )
+}
 
 
 def find(name: str) -> Recipe:
@@ -26,13 +34,11 @@ def find(name: str) -> Recipe:
     raise BadInput(f"no recipe is called {name!r}: did you mean {' or '.join(near)}?")
 
 
-def create(name: str, *, classes: int) -> DeeperLab:
+def create(name: str, *, classes: int) -> AnySystem:
     """The untrained network of a recipe, an `nn.Module` from images (b, 3, h, w) to maps.
 
     Classes are all things, without names; train with data for real ones.
 
     Raises: BadInput if there is no recipe of that name or no class.
     """
-    colours = distinct_colours(classes)
-    labels = tuple(Label(f"class {i}", colours[i], True, i) for i in range(classes))
-    return find(name).build(LabelSpace(labels))
+    return find(name).build(unnamed(classes))

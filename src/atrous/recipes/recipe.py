@@ -6,15 +6,24 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from atrous.data.transforms import InputRule
-from atrous.instances.keypoints import KeypointNumbers
 from atrous.labels import LabelSpace
 from atrous.run.checkpoint import Header
 from atrous.run.settings import TrainSettings
-from atrous.systems.deeperlab import DeeperLab, DeeperLabLoss, DeeperLabNetwork
+from atrous.systems import (
+    KINDS,
+    AnyFusion,
+    AnyLoss,
+    AnyNetwork,
+    AnySystem,
+    Kind,
+    build,
+    described,
+    kind_of,
+)
 from atrous.types import BadInput
 
 T = TypeVar("T")
@@ -34,35 +43,40 @@ class Recipe:
     """All numbers that make a model, but the classes, which come from the data."""
 
     name: str
-    network: DeeperLabNetwork
+    network: AnyNetwork
     input: InputRule
     train: TrainSettings
-    losses: DeeperLabLoss = field(default_factory=DeeperLabLoss)
-    fusion: KeypointNumbers = field(default_factory=KeypointNumbers)
+    losses: AnyLoss
+    fusion: AnyFusion = None
     seed: int = 0
     reported: tuple[Reported, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise BadInput(f"seed is {self.seed}: it must be from 0 to 2^63 - 1")
+        kind = kind_of(self.network)
+        if type(self.losses) is not kind.losses or type(self.fusion) is not (
+            kind.fusion or type(None)
+        ):
+            raise ValueError(f"recipe {self.name}: losses or fusion are not those of {kind.name}")
 
-    def build(self, labels: LabelSpace) -> DeeperLab:
+    def build(self, labels: LabelSpace) -> AnySystem:
         """The untrained system for these classes.
 
         Raises: BadInput if the network's numbers do not make one.
         """
         try:
-            return DeeperLab(self.network, labels, fusion=self.fusion, losses=self.losses)
+            return build(self.network, labels, fusion=self.fusion, losses=self.losses)
         except ValueError as error:
             raise BadInput(f"recipe {self.name}: {error}") from error
 
     def header(self, labels: LabelSpace) -> Header:
         """Metadata of a model file; all but `recipe` is read for prediction."""
         return {
-            "network": {"system": "deeperlab", **asdict(self.network)},
+            "network": described(self.network),
             "labels": labels.to_json(),
             "input": asdict(self.input),
-            "fusion": asdict(self.fusion),
+            "fusion": asdict(self.fusion) if self.fusion else {},
             "recipe": self.record(),
         }
 
@@ -76,19 +90,35 @@ class Recipe:
         }
 
 
-def system_of(header: Header) -> tuple[DeeperLab, InputRule]:
+def system_of(header: Header) -> tuple[AnySystem, InputRule]:
     """The untrained system that a model file describes, and its input rule.
 
     Raises: BadInput if the file holds a system that this version does not know.
     """
-    network = dict(header["network"])
-    system = network.pop("system")
-    if system != "deeperlab":
-        raise BadInput(f"this version knows no system {system!r}: update atrous")
-    labels = LabelSpace.from_json(header["labels"])
-    fusion = revive(KeypointNumbers, header["fusion"])
-    built = DeeperLab(revive(DeeperLabNetwork, network), labels, fusion=fusion)
+    kind, network = _kind_in(header)
+    built = build(
+        revive(kind.network, network),
+        LabelSpace.from_json(header["labels"]),
+        fusion=fusion_of(header),
+    )
     return built, revive(InputRule, header["input"])
+
+
+def fusion_of(header: Header) -> AnyFusion:
+    """The fusion numbers of a model file."""
+    kind, _ = _kind_in(header)
+    return revive(kind.fusion, header["fusion"]) if kind.fusion else None
+
+
+def _kind_in(header: Header) -> tuple[Kind, dict[str, Any]]:
+    network = dict(header.get("network", {}))
+    name = network.pop("system", None)
+    if name is None:
+        raise BadInput("the file holds weights alone, no network: train from it by --init")
+    for kind in KINDS:
+        if kind.name == name:
+            return kind, network
+    raise BadInput(f"this version knows no system {name!r}: update atrous")
 
 
 def revive(kind: type[T], data: Mapping[str, Any]) -> T:
@@ -114,6 +144,23 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             raise BadInput(f"--set {setting}: write NAME=VALUE, such as train.lr=0.007")
         recipe = _set(recipe, path.strip().split("."), text.strip(), path.strip())
     return recipe
+
+
+def tuned(fusion: AnyFusion, settings: Iterable[str]) -> AnyFusion:
+    """Fusion numbers of a trained model with settings such as "fusion.instances=0" applied.
+
+    Raises: BadInput as `override`, and for anything but fusion numbers.
+    """
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not path.startswith("fusion."):
+            raise BadInput(f"--set {setting}: a trained model takes settings of fusion alone")
+        if fusion is None:
+            raise BadInput(f"--set {setting}: this model finds no instances: leave it out")
+        if not equals:
+            raise BadInput(f"--set {setting}: write NAME=VALUE, such as fusion.instances=50")
+        fusion = _set(fusion, path.strip().split(".")[1:], text.strip(), path.strip())
+    return fusion
 
 
 def _set(value: T, path: list[str], text: str, whole: str) -> T:

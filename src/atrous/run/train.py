@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from atrous.nn.dropout import draw_masks
 from atrous.nn.layers import set_norm_momentum
 from atrous.nn.losses import divergence
 from atrous.run.batches import Item, Stream, batches, to_device
@@ -65,7 +66,9 @@ def train(
     log = Log(run, start=start, total=settings.iterations, quiet=quiet)
     with log, _signals() as stopped:
         step = start
-        steps = _steps(network, anchor, optimiser, source, settings, start, device)
+        steps = _steps(
+            network, anchor, optimiser, source, settings, start, device=device, seed=stream.seed
+        )
         for step, values, speed in steps:
             log.step(step, values, images_per_second=speed)
             done = step + 1
@@ -90,7 +93,9 @@ def _steps(
     source: Iterable[Item],
     settings: TrainSettings,
     start: int,
+    *,
     device: torch.device,
+    seed: int,
 ) -> Iterator[tuple[int, dict[str, float], float]]:
     """Makes the steps; yields each one's number, its losses by name, and images a second."""
     speed = 0.0
@@ -99,6 +104,7 @@ def _steps(
         lr = _rate(step, settings)
         set_rate(optimiser, lr)
         _set_modes(network, settings)
+        draw_masks(network, seed=seed, step=step)
         item = to_device(item, device)
         answer = _answer(anchor, item[0], settings)
         values = make_step(network, optimiser, item, settings, answer)

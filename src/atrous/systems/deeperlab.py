@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from atrous.instances import keypoints as kp
 from atrous.instances.fuse import fuse, to_pixels
 from atrous.labels import LabelSpace
-from atrous.nn.backbone import build_backbone
+from atrous.nn.backbone import Layout, build_backbone
 from atrous.nn.context import ASPP
-from atrous.nn.decoder import Head, SpaceToDepthDecoder
+from atrous.nn.decoder import BottomUpDecoder, Head, SpaceToDepthDecoder
 from atrous.nn.losses import bootstrapped_cross_entropy, masked_l1, sigmoid_cross_entropy
 from atrous.nn.resample import resize, sample_grid
 from atrous.semantic import semantic_parse
@@ -27,16 +27,23 @@ from atrous.tensors import KeypointMaps, KeypointTargets, LossTerm, Maps, Target
 from atrous.types import ClassMap, Parse, Sample
 
 KINDS, LINKS = len(kp.KEYPOINTS), len(kp.EDGES)
+DECODERS = ("space-to-depth", "bottom-up", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class DeeperLabNetwork:
     """What the network is made of.
 
-    decoder_width   channels that depth-to-space leaves at stride 4 (and of the semantic head)
+    aspp            whether there is a pyramid; without, the backbone's features go straight on
+    decoder         "space-to-depth"; "bottom-up", as DeepLabv3+ has it; or "none": maps are then at
+                    the output stride
+    decoder_width   channels that the decoder leaves at stride 4 (and of the semantic head)
+    deep_heads      whether heads have a large convolution, or are a single 1x1
     kernel          of the large convolutions in decoder and heads
 
-    Source: DeeperLab, figure 2; the Light variant of table 1 has kernel 3 and width 128.
+    Source: DeeperLab, figure 2; the Light variant of table 1 has kernel 3 and width 128; tables 3
+    and 4 go without pyramid, decoder or deep heads.
+    Raises: ValueError for another decoder.
     """
 
     backbone: str = "mobilenet-v2-wide5"
@@ -46,6 +53,18 @@ class DeeperLabNetwork:
     decoder_width: int = 256
     instance_width: int = 64
     kernel: int = 7
+    aspp: bool = True
+    decoder: str = "space-to-depth"
+    deep_heads: bool = True
+
+    def __post_init__(self) -> None:
+        if self.decoder not in DECODERS:
+            raise ValueError(f"decoder is {self.decoder!r}: it can be {', '.join(DECODERS)}")
+
+    @property
+    def map_stride(self) -> int:
+        """The stride of all maps: decoders answer at 4."""
+        return self.output_stride if self.decoder == "none" else 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +91,7 @@ class DeeperLabLoss:
 class Encoder:
     """Makes targets from samples; small, so that worker processes can have it.
 
-    Semantic targets are at full resolution, instance targets at stride 4.
+    Semantic targets are at full resolution, instance targets at `stride`, that of the maps.
 
     Source: DeeperLab, section 3.3; weights of small instances, section 3.4.
     """
@@ -80,11 +99,12 @@ class Encoder:
     labels: LabelSpace
     fusion: kp.KeypointNumbers
     losses: DeeperLabLoss
+    stride: int
 
     def __call__(self, sample: Sample) -> Targets:
         """The targets of one sample."""
         truth, is_thing = sample.truth, self.labels.is_thing
-        maps, things, valid = kp.encode(truth, is_thing, stride=4, numbers=self.fusion)
+        maps, things, valid = kp.encode(truth, is_thing, stride=self.stride, numbers=self.fusion)
         return Targets(
             semantic=torch.from_numpy(self.labels.semantic(truth).astype(np.int64)),
             weight=torch.from_numpy(self._weights(sample)),
@@ -110,7 +130,12 @@ class Encoder:
 
 
 class DeeperLab(nn.Module):
-    """The network, its targets, its losses, and the fusion of its maps."""
+    """The network, its targets, its losses, and the fusion of its maps.
+
+    There is a `context` only with ASPP, and a `decoder` only if it is not "none".
+
+    Raises: ValueError if the decoder does not fit the output stride.
+    """
 
     def __init__(
         self,
@@ -123,38 +148,36 @@ class DeeperLab(nn.Module):
         super().__init__()
         self.network, self.labels = network, labels
         self.fusion, self.losses = fusion or kp.KeypointNumbers(), losses or DeeperLabLoss()
-        self.encode = Encoder(labels, self.fusion, self.losses)
-        self.backbone = build_backbone(network.backbone, output_stride=network.output_stride)
-        self.context = ASPP(
-            self.backbone.channels,
-            width=network.aspp_width,
-            rates=network.aspp_rates,
-            output_stride=network.output_stride,
-        )
-        self.decoder = SpaceToDepthDecoder(
-            self.backbone.low_channels,
-            network.aspp_width,
-            width=network.decoder_width,
-            kernel=network.kernel,
-            output_stride=network.output_stride,
-        )
-        self.semantic = self._head(len(labels), network.decoder_width)
-        self.heatmap = self._head(KINDS, network.instance_width)
-        self.long = self._head(2 * KINDS, network.instance_width)
-        self.short = self._head(2 * KINDS, network.instance_width)
-        self.middle = self._head(2 * LINKS, network.instance_width)
+        self.encode = Encoder(labels, self.fusion, self.losses, network.map_stride)
+        self.backbone = build_backbone(network.backbone, Layout(network.output_stride))
+        low, channels = self.backbone.channels.low, self.backbone.channels.high
+        if network.aspp:
+            self.context = _pyramid(network, channels)
+            channels = network.aspp_width
+        if network.decoder != "none":
+            self.decoder = _decoder(network, low, channels)
+            channels = network.decoder_width
+        wide, narrow = network.decoder_width, network.instance_width
+        self.semantic = _head(network, channels, len(labels), width=wide)
+        self.heatmap = _head(network, channels, KINDS, width=narrow)
+        self.long = _head(network, channels, 2 * KINDS, width=narrow)
+        self.short = _head(network, channels, 2 * KINDS, width=narrow)
+        self.middle = _head(network, channels, 2 * LINKS, width=narrow)
 
-    def _head(self, channels: int, width: int) -> Head:
-        return Head(self.network.decoder_width, channels, width=width, kernel=self.network.kernel)
+    def features(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hm wm"]:
+        """What the heads see. Source: DeeperLab, figure 2."""
+        seen = self.backbone(image)
+        high = self.context(seen.high) if self.network.aspp else seen.high
+        y: Tensor = high if self.network.decoder == "none" else self.decoder(seen.low, high)
+        return y
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Maps:
-        """Maps at stride 4; offsets are learnt in radii and answered in pixels."""
-        low, high = self.backbone(image)
-        features = self.decoder(low, self.context(high))
+        """Maps at one stride; offsets are learnt in radii and answered in pixels."""
+        features = self.features(image)
         radius = self.fusion.radius_px
         return Maps(
             semantic=self.semantic(features),
-            stride=4,
+            stride=self.network.map_stride,
             keypoints=KeypointMaps(
                 heatmap=self.heatmap(features),
                 short=self.short(features) * radius,
@@ -241,3 +264,27 @@ class DeeperLab(nn.Module):
         )
         classes = plane(view.maps.semantic, len(self.labels)).argmax(axis=0)
         return encoded, classes.astype(self.labels.empty((0, 0)).dtype)
+
+
+def _pyramid(network: DeeperLabNetwork, channels: int) -> ASPP:
+    return ASPP(
+        channels,
+        width=network.aspp_width,
+        rates=network.aspp_rates,
+        output_stride=network.output_stride,
+    )
+
+
+def _decoder(
+    network: DeeperLabNetwork, low: int, channels: int
+) -> SpaceToDepthDecoder | BottomUpDecoder:
+    width, kernel = network.decoder_width, network.kernel
+    if network.decoder == "bottom-up":
+        return BottomUpDecoder(low, channels, width=width, kernel=kernel)
+    return SpaceToDepthDecoder(
+        low, channels, width=width, kernel=kernel, output_stride=network.output_stride
+    )
+
+
+def _head(network: DeeperLabNetwork, channels: int, answers: int, *, width: int) -> Head:
+    return Head(channels, answers, width=width, kernel=network.kernel, deep=network.deep_heads)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 UNITS = 17
+REPEATS = (1, 2, 3, 4, 3, 3, 1)
+"""Units of each stage."""
 
 
 def _torchvision() -> dict[str, str]:
@@ -34,3 +36,26 @@ TORCHVISION_MOBILENET_V2 = _torchvision()
 """Convolutions and norms apart; the norms' eps is 1e-5."""
 DEEPLAB_LITE = _deeplab_lite()
 """Convolutions with a bias that their norm was folded into."""
+DEEPLAB_LITE_HEAD = {
+    "concat_projection.weight": "context.project.conv.weight",
+    "concat_projection.bias": "context.project.norm.bias",
+    "logits.weight": "classifier.weight",
+    "logits.bias": "classifier.bias",
+}
+"""Tensors, not modules, of a DeepLabv3's classifying end."""
+
+
+def timm_mobilenet_v2() -> dict[str, str]:
+    """Modules of timm's mobilenetv2_100 and its widths -> ours; the norms' eps is 1e-5."""
+    rows = {"conv_stem": "backbone.stem.conv", "bn1": "backbone.stem.norm"}
+    names = [f"blocks.{stage}.{unit}" for stage, n in enumerate(REPEATS) for unit in range(n)]
+    for unit, there in enumerate(names):
+        parts = (
+            {"conv_dw": "depthwise", "conv_pw": "project"}
+            if unit == 0
+            else {"conv_pw": "expand", "conv_dw": "depthwise", "conv_pwl": "project"}
+        )
+        for place, (conv, part) in enumerate(parts.items(), 1):
+            rows[f"{there}.{conv}"] = f"backbone.units.{unit}.{part}.conv"
+            rows[f"{there}.bn{place}"] = f"backbone.units.{unit}.{part}.norm"
+    return rows

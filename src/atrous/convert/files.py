@@ -1,0 +1,101 @@
+"""Foreign weight files, read without running anything that is in them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atrous.run.checkpoint import Weights, read_weights
+from atrous.types import BadInput
+from atrous.weights.tensorflow import LEAVES, from_tensorflow
+
+NESTED = ("state_dict", "model_state_dict", "model", "model_state", "weights")
+"""Where training frameworks keep the weights inside of what they save."""
+DEEPEST = 4
+"""How often they are wrapped."""
+
+
+def read_foreign(path: Path) -> Weights:
+    """The tensors of a .safetensors, .npz, .pth, .pt or .bin file, under their own names.
+
+    Pickles are read by torch's loader for plain tensors alone; code in them is not run.
+
+    Raises: BadInput if the file is missing, broken, or holds more than tensors.
+    """
+    if path.suffix == ".safetensors" or path.is_dir():
+        return read_weights(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: no such file: check the path")
+    if path.suffix == ".npz":
+        return _npz(path)
+    return _pickle(path)
+
+
+def _npz(path: Path) -> Weights:
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return {name: torch.from_numpy(np.asarray(file[name])) for name in file.files}
+    except Exception as error:  # a broken archive lets zipfile, zlib and numpy raise many kinds
+        raise BadInput(f"{path}: not an npz file of plain arrays: write it again") from error
+
+
+def _pickle(path: Path) -> Weights:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise BadInput(
+            f"{path}: broken, or holds more than tensors, and code in it is not run: save its "
+            "state_dict alone"
+        ) from error
+    except Exception as error:  # a broken pickle lets the loader raise nearly anything
+        raise BadInput(f"{path}: no weight file that torch can read: fetch it again") from error
+    weights = {k: v for k, v in _unnested(found).items() if isinstance(v, Tensor)}
+    if not weights:
+        raise BadInput(f"{path}: holds no tensors by name: save a state_dict")
+    return {name.removeprefix("module."): value for name, value in weights.items()}
+
+
+def _unnested(found: Any) -> Mapping[str, Any]:
+    for _ in range(DEEPEST):
+        if not isinstance(found, Mapping):
+            return {}
+        inner = (found[name] for name in NESTED if isinstance(found.get(name), Mapping))
+        found = next(inner, found)
+    return {str(k): v for k, v in found.items()}
+
+
+def renamed(weights: Weights, modules: Mapping[str, str], *, whole: str | None = None) -> Weights:
+    """The tensors of the modules that a key map knows, under our names.
+
+    whole  a prefix under which the map must know every module
+
+    Raises: ValueError for another module there: the network is a different one.
+    """
+    ours: Weights = {}
+    for name, value in weights.items():
+        module, _, leaf = name.rpartition(".")
+        if whole is not None and name.startswith(whole) and module not in modules:
+            raise ValueError(f"has {name}, which that network has not")
+        if module in modules and leaf != "num_batches_tracked":
+            ours[f"{modules[module]}.{leaf}"] = value.float()
+    return ours
+
+
+def renamed_from_tensorflow(weights: Weights, scopes: Mapping[str, str]) -> Weights:
+    """The variables of the scopes that a key map knows, under our names and in our layout."""
+    ours: Weights = {}
+    for name, value in weights.items():
+        scope, _, leaf = name.removesuffix(":0").rpartition("/")
+        if scope in scopes and leaf in LEAVES:
+            array = from_tensorflow(f"{scope}/{leaf}", value.float().numpy())
+            ours[f"{scopes[scope]}.{LEAVES[leaf]}"] = torch.from_numpy(np.array(array))
+    return ours

@@ -1,0 +1,109 @@
+"""A data set of your own: photos, class maps of the same names, and the list of classes.
+
+images/SPLIT/*     photos
+labels/SPLIT/*     a PNG of class ids for each, of the same stem
+classes.json       {"classes": [{"id", "name", "color"}, ...], "ignore_label": 255}
+
+All classes are stuff: class maps do not tell two things of a class apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atrous.formats import image_files, read_class_map, read_image, read_json
+from atrous.labels import Label, LabelSpace, distinct_colours
+from atrous.types import BadInput, Labelled, Region, Sample
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Folder:
+    """One split; a sample's name is the photo's file name."""
+
+    labels: LabelSpace
+    images: tuple[Path, ...]
+    label_folder: Path
+    ignore: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Reads photo and class map.
+
+        Raises: BadInput if one is missing or damaged, if their sizes differ, or if the map holds a
+        number that is neither a class nor to be ignored.
+        """
+        path = self.images[index]
+        label = self.label_folder / f"{path.stem}.png"
+        image, stored = read_image(path), read_class_map(label)
+        if image.shape[:2] != stored.shape:
+            sizes = [" x ".join(map(str, s)) for s in (stored.shape, image.shape[:2])]
+            raise BadInput(f"{label}: is {sizes[0]} but {path} is {sizes[1]}: give both one size")
+        return Sample(path.name, image, self._labelled(stored, label))
+
+    def name(self, index: int) -> str:
+        """File name of the photo."""
+        return self.images[index].name
+
+    def _labelled(self, stored: NDArray[np.int32], source: Path) -> Labelled:
+        class_ids = self.labels.class_ids()
+        present = np.unique(stored)
+        unknown = [int(v) for v in present if v not in class_ids and v != self.ignore]
+        if unknown:
+            raise BadInput(
+                f"{source}: holds {unknown[:6]}, which classes.json does not list (ignored is "
+                f"{self.ignore}): add the classes, or mend the label"
+            )
+        wanted = [int(v) for v in present if v != self.ignore]
+        table = np.zeros(max(int(present.max(initial=0)), self.ignore) + 1, dtype=np.int32)
+        table[wanted] = np.arange(1, len(wanted) + 1)
+        regions = tuple(Region(i, class_ids[v]) for i, v in enumerate(wanted, 1))
+        return Labelled(table[stored], regions)
+
+
+def open_folder(root: Path, split: str) -> Folder:
+    """Lists a split; photos and class maps are read sample by sample.
+
+    Raises: BadInput if a folder, `classes.json` or a label is missing or wrong.
+    """
+    images, labels = root / "images" / split, root / "labels" / split
+    for folder in (images, labels):
+        if not folder.is_dir():
+            beside = folder.parent
+            there = sorted(p.name for p in beside.iterdir()) if beside.is_dir() else []
+            known = f"there is {', '.join(there)}" if there else f"{beside} is missing too"
+            raise BadInput(f"{folder}: no such folder: {known}; see the data set `folder`")
+    files = tuple(image_files(images))
+    stems = {path.stem for path in labels.glob("*.png")}
+    lacking = [path for path in files if path.stem not in stems]
+    if lacking:
+        raise BadInput(
+            f"{labels / lacking[0].stem}.png: missing, and {len(lacking) - 1} more: give every "
+            "photo its class map, or take the photo out"
+        )
+    space, ignore = _classes(root / "classes.json")
+    return Folder(space, files, labels, ignore)
+
+
+def _classes(path: Path) -> tuple[LabelSpace, int]:
+    data = read_json(path)
+    rows = data.get("classes") if isinstance(data, dict) else None
+    if not isinstance(rows, list) or not rows:
+        raise BadInput(f'{path}: write {{"classes": [{{"id": 0, "name": "road"}}, ...]}}')
+    colours = distinct_colours(len(rows))
+    labels = tuple(_label(row, colours[i], path) for i, row in enumerate(rows))
+    return LabelSpace(labels), int(data.get("ignore_label", 255))
+
+
+def _label(row: Any, colour: tuple[int, int, int], path: Path) -> Label:
+    try:
+        red, green, blue = row.get("color", colour)
+        return Label(str(row["name"]), (int(red), int(green), int(blue)), False, int(row["id"]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{path}: {row}: a class has an id, a name and maybe a color") from error

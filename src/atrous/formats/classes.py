@@ -1,0 +1,30 @@
+"""Class maps as PNG: one class id a pixel, grey or palette, 8 or 16 bit."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atrous.formats.images import contents, loaded, opened
+from atrous.types import BadInput
+
+GREY = {"L", "P", "I;16", "I"}
+"""Pillow's names of what holds numbers, not colours."""
+
+
+def read_class_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
+    """(h, w) class ids as they are stored; of a palette PNG the indices, not the colours.
+
+    Raises: BadInput if the file is no whole PNG of grey or palette pixels.
+    """
+    name, data = contents(path)
+    image = opened(data, name=name)
+    if image.format != "PNG" or image.mode not in GREY:
+        raise BadInput(
+            f"{name}: class ids need a grey or palette PNG, this is {image.format} {image.mode}: "
+            "save the ids, not colours"
+        )
+    loaded(image, name=name)
+    return np.asarray(image).astype(np.int32)

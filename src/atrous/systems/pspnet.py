@@ -1,0 +1,116 @@
+"""PSPNet: a dilated ResNet, pyramid pooling, and an auxiliary loss.
+
+Source: PSPNet (Zhao, Shi, Qi, Wang, Jia), 2017, section 3 and figure 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from atrous.instances.fuse import one_segment_a_class
+from atrous.labels import LabelSpace
+from atrous.nn.backbone import Layout, build_backbone
+from atrous.nn.context import PyramidPooling
+from atrous.nn.dropout import Dropout
+from atrous.nn.layers import ConvNorm, classifier
+from atrous.semantic import SemanticEncoder, SemanticLoss, semantic_parse, semantic_terms
+from atrous.tensors import LossTerm, Maps, Targets, View
+from atrous.types import Parse
+
+
+@dataclass(frozen=True, slots=True)
+class PSPNetNetwork:
+    """What the network is made of.
+
+    all_units    every unit of a de-strided block has the full rate, which the authors' networks
+                 have and the one rule of rates has not; see `ResNet`
+    bins         of the pyramid; () leaves the pyramid out (the baseline of table 1)
+    pooling      "average" or "max"
+    reduction    whether each level is brought to 1 / levels of the channels
+    auxiliary    whether training has a second head behind block 3
+
+    Source: PSPNet, section 3 and table 1; root and widths are those of the authors' networks.
+    """
+
+    backbone: str = "resnet-50"
+    output_stride: int = 8
+    root: str = "deep"
+    stride_at: str = "first_3x3"
+    all_units: bool = True
+    bins: tuple[int, ...] = (1, 2, 3, 6)
+    pooling: str = "average"
+    reduction: bool = True
+    width: int = 512
+    dropout: float = 0.1
+    auxiliary: bool = True
+    auxiliary_width: int = 256
+    align_corners: bool = True
+
+
+class PSPNet(nn.Module):
+    """The network, its targets, its losses and its parse."""
+
+    def __init__(
+        self, network: PSPNetNetwork, labels: LabelSpace, *, losses: SemanticLoss | None = None
+    ) -> None:
+        super().__init__()
+        self.network, self.labels = network, labels
+        self.losses, self.fusion = losses or SemanticLoss(), None
+        self.encode = SemanticEncoder(labels)
+        self.backbone = build_backbone(network.backbone, _layout(network))
+        channels = self.backbone.channels
+        self.context = PyramidPooling(
+            channels.high,
+            bins=network.bins,
+            kind=network.pooling,
+            reduce=network.reduction,
+            align_corners=network.align_corners,
+        )
+        classes, share = len(labels), network.dropout
+        self.head = _head(self.context.channels, classes, width=network.width, dropout=share)
+        self.auxiliary = (
+            _head(channels.mid, classes, width=network.auxiliary_width, dropout=share)
+            if network.auxiliary
+            else None
+        )
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> Maps:
+        """Logits at the output stride; in training those of the auxiliary head too."""
+        seen = self.backbone(image)
+        is_wanted = self.training and self.auxiliary is not None
+        return Maps(
+            self.head(self.context(seen.high)),
+            self.network.output_stride,
+            auxiliary=self.auxiliary(seen.mid) if is_wanted else None,  # type: ignore[misc]
+            align_corners=self.network.align_corners,
+        )
+
+    def loss(self, maps: Maps, targets: Targets) -> tuple[LossTerm, ...]:
+        """Cross-entropy of both heads. Source: PSPNet, section 3.3."""
+        return semantic_terms(maps, targets, self.losses, void=self.labels.void)
+
+    def parse(self, views: Sequence[View]) -> Parse:
+        """The semantic parse of one image, one segment a class."""
+        (view,) = views
+        return one_segment_a_class(*semantic_parse(view, self.labels), labels=self.labels)
+
+
+def _head(channels: int, classes: int, *, width: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        ConvNorm(channels, width, kernel=3),
+        Dropout(dropout, channels=True),
+        classifier(width, classes),
+    )
+
+
+def _layout(network: PSPNetNetwork) -> Layout:
+    return Layout(
+        output_stride=network.output_stride,
+        root=network.root,
+        stride_at=network.stride_at,
+        all_units=network.all_units,
+    )
