@@ -232,4 +232,4 @@ def test_the_folder_of_out_is_made_where_it_can_be(shell: Shell, tmp_path: Path)
     assert shell("convert", path, "--out", out)[0] == 0
     assert [p.name for p in out.parent.iterdir()] == [out.name]
     code, told, err = shell("convert", path, "--out", path / "ours.safetensors")
-    assert (code, told, err.count("\n")) == (1, "", 1)
+    assert (code, told, err.count("\n")) == (2, "", 1)

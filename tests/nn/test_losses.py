@@ -290,7 +290,7 @@ def test_boxes_overlap_as_areas_say() -> None:
 
 
 def test_box_losses_are_kept_where_boxes_overlap_least() -> None:
-    prediction = torch.zeros(1, 4, 1, 4, requires_grad=True)
+    prediction = torch.zeros(1, 4, 1, 4)
     target = torch.tensor([0.5, 2.0, 3.0, 4.0]).expand(1, 4, 1, 4)
     weight, overlap = torch.tensor([[[1.0, 2.0, 1.0, 0.0]]]), torch.tensor([[[0.9, 0.1, 0.2, 0.0]]])
     total, count = box_smooth_l1(prediction, target, weight=weight, overlap=overlap, most=2)
