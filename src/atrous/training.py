@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atrous.convert import Start, adopt, graft, read_start
+from atrous.convert import Start, adopt, graft, located, read_start
 from atrous.data.source import Source
 from atrous.data.transforms import Augment, InputRule, pad, resized
 from atrous.formats import read_json, write_json
@@ -61,7 +61,8 @@ def train(
     """Trains a recipe on any `Source` and leaves a run folder with last.safetensors.
 
     settings  such as ("train.iterations=800", "seed=3")
-    init      a model file, or a public checkpoint (torchvision's MobileNetV2, deeplab-lite)
+    init      a model file, or a public checkpoint (see `convert`), by path or as
+              hf:OWNER/REPOSITORY/FILE; it stands above the recipe's `init_from`
     workers   processes that read images; with any, a script needs its `__main__` guard
     resume    go on from the last state in `out`; the recipe and settings must be the same
 
@@ -76,7 +77,8 @@ def train(
     torch.manual_seed(chosen.seed)
     system = chosen.build(data.labels)
     stream = Stream(data, system.encode, chosen.input, augment, chosen.seed, chosen.train.batch)
-    start = read_start(Path(init)) if init is not None and not states(run) else None
+    source = init or chosen.init_from
+    start = read_start(located(source)) if source and not states(run) else None
     _prepare(run, _record(chosen, data), resume=resume)
     if not states(run):
         _initialise(system, start, stream, frozen=chosen.train.norms == "frozen")

@@ -40,7 +40,11 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All numbers that make a model, but the classes, which come from the data."""
+    """All numbers that make a model, but the classes, which come from the data.
+
+    init_from  weights to begin with where the command names none: a path, or
+               hf:OWNER/REPOSITORY/FILE; "" = none
+    """
 
     name: str
     network: AnyNetwork
@@ -49,6 +53,7 @@ class Recipe:
     losses: AnyLoss
     fusion: AnyFusion = None
     seed: int = 0
+    init_from: str = ""
     reported: tuple[Reported, ...] = ()
 
     def __post_init__(self) -> None:
@@ -86,6 +91,7 @@ class Recipe:
         return {
             "name": self.name,
             "seed": self.seed,
+            **({"init_from": self.init_from} if self.init_from else {}),
             **{part: asdict(getattr(self, part)) for part in parts},
         }
 
