@@ -118,8 +118,14 @@ def _record(recipe: Recipe, data: Source) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([_program(), *sys.argv[1:]]),
     }
+
+
+def _program() -> str:
+    """What was called: `atrous`, also where it is run as a module, or the name of a script."""
+    name = Path(sys.argv[0]).name
+    return "atrous" if name == "__main__.py" else name
 
 
 def _prepare(run: Path, record: dict[str, Any], *, resume: bool) -> None:
