@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from atrous.convert import adopt, read_start
-from atrous.labels import unnamed
+from atrous.convert import Start, adopt, read_start
+from atrous.labels import Label, LabelSpace, unnamed
 from atrous.nn.layers import ConvNorm
 from atrous.nn.mobilenet import MobileNetV2, units
 from atrous.nn.statistics import unfold
@@ -316,3 +316,12 @@ def test_both_networks_of_fcrn_take_a_backbone_and_the_second_that_of_the_first(
 def second(system: FCRN) -> Tower:
     assert system.localisation is not None
     return system.localisation
+
+
+def test_boxes_never_begin_from_the_classifier_of_the_categories() -> None:
+    labels = LabelSpace(tuple(Label(str(i), (i, i, i), i == 0, i) for i in range(4)))
+    small = FCRNNetwork("mobilenet-v2", stride_at="last_3x3", kernel=3, localisation=True)
+    ours, start = FCRN(small, labels), FCRN(small, labels).category.state_dict()
+    fitted = adopt(ours, Start("atrous", {f"category.{k}": v for k, v in start.items()}))
+    assert "category.classifier.weight" in fitted
+    assert "localisation.classifier.weight" not in fitted

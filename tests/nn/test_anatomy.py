@@ -7,6 +7,7 @@ from torch import nn
 from atrous.nn.anatomy import anatomy, receptive_field
 from atrous.nn.layers import ConvNorm
 from atrous.nn.mobilenet import MobileNetV2
+from atrous.nn.padding import set_padding
 from atrous.nn.resnet import ResNet
 
 
@@ -67,3 +68,11 @@ def test_a_gradient_reaches_no_further_than_the_receptive_field() -> None:
     assert image.grad is not None
     rows = image.grad.abs().sum(dim=(0, 1, 3)).nonzero()
     assert int(rows.max() - rows.min()) + 1 == receptive_field(network)
+
+
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+def test_padding_and_dropout_widen_no_field(padding: str) -> None:
+    with torch.device("meta"):
+        network = ResNet(depth=50, output_stride=32, stride_at="first_3x3", dropout=(0.0, 0.3, 0.5))
+    set_padding(network, padding)
+    assert receptive_field(network) == 427

@@ -20,6 +20,7 @@ from atrous.run.checkpoint import read_header, read_weights, states
 from atrous.run.optimiser import build_optimiser
 from atrous.run.settings import TrainSettings
 from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
+from atrous.systems.fcrn import FCRN, FCRNNetwork
 from atrous.training import package, told, train
 from atrous.types import BadInput
 from conftest import TINY_NETWORK
@@ -287,3 +288,11 @@ def test_a_packaged_model_is_half_as_large_and_still_loads(
     sizes = [p.stat().st_size for p in (tmp_path / "half.safetensors", tiny_model)]
     assert sizes[0] < 0.6 * sizes[1]
     assert load(tmp_path / "half.safetensors").labels == load(tiny_model).labels
+
+
+def test_both_backbones_of_fcrn_learn_at_the_share_of_the_rate() -> None:
+    network = FCRN(FCRNNetwork("mobilenet-v2", stride_at="last_3x3", kernel=3), DATA.labels)
+    settings = TrainSettings(1, 2, 33, backbone_multiplier=0.1)
+    slow = [g for g in build_optimiser(network, settings).param_groups if g["multiplier"] == 0.1]
+    backbone = sum(p.numel() for p in network.category.backbone.parameters())
+    assert sum(p.numel() for group in slow for p in group["params"]) == backbone

@@ -76,7 +76,9 @@ def adopt(network: nn.Module, start: Start) -> tuple[str, ...]:
 def _source(key: str, weights: Weights) -> str | None:
     """The name that a weight of ours has in the file: its own, or that of one tower of FCRN."""
     rest = key.partition(".")[2]
-    names = (key, rest, f"category.{rest}", f"category.{key}")
+    names = [key, rest, f"category.{key}"]
+    if rest.startswith("backbone."):
+        names.append(f"category.{rest}")
     return next((name for name in names if name in weights), None)
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
+from atrous.nn.dropout import Dropout
+from atrous.nn.padding import SamePad
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -110,7 +113,7 @@ def receptive_field(backbone: nn.Module) -> int:
 
     Windows are followed through the graph; where paths meet, the widest counts.
     """
-    graph = fx.symbolic_trace(backbone)
+    graph = fx.GraphModule(backbone, _Tracer().trace(backbone))
     fields: dict[fx.Node, _Field] = {}
     for node in graph.graph.nodes:
         before = [fields[n] for n in node.all_input_nodes if n in fields]
@@ -118,6 +121,14 @@ def receptive_field(backbone: nn.Module) -> int:
         layer = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
         fields[node] = _through(layer, widest)
     return max(field.side for field in fields.values())
+
+
+class _Tracer(fx.Tracer):
+    """Looks into everything but what does not widen the field."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module stays whole in the graph."""
+        return isinstance(m, Dropout | SamePad) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _through(layer: nn.Module | None, field: _Field) -> _Field:

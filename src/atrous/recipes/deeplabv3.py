@@ -1,4 +1,4 @@
-"""DeepLabv3's recipes: the paper's tables 1 to 12.
+"""DeepLabv3's recipes: the paper's tables 1, 2, 3, 5 and 6.
 
 Chen, Papandreou, Schroff, Adam: Rethinking Atrous Convolution for Semantic Image Segmentation.
 2017. All on VOC 2012 val after training on train_aug, unless their docstring says otherwise.

@@ -191,7 +191,8 @@ def _set(value: T, path: list[str], text: str, whole: str) -> T:
 def _read(text: str, kind: Any, whole: str) -> Any:
     """A value of the type that a setting has."""
     if typing.get_origin(kind) is tuple or isinstance(kind, types.GenericAlias):
-        parts, given = typing.get_args(kind), text.strip("()[] ").split(",")
+        inner = text.strip("()[] ")
+        parts, given = typing.get_args(kind), inner.split(",") if inner else []
         kinds = parts[:1] * len(given) if parts[-1] is Ellipsis else parts
         if len(kinds) != len(given):
             raise BadInput(f"--set {whole}: {text!r} needs {len(kinds)} numbers with commas")

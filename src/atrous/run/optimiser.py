@@ -40,7 +40,7 @@ def _grouped(
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             decay = settings.weight_decay if _decays(parameter) else 0.0
-            slow = name.startswith("backbone.")
+            slow = "backbone" in name.split(".")
             multiplier = settings.backbone_multiplier if slow else 1.0
             groups.setdefault((decay, multiplier), []).append(parameter)
     return groups

@@ -171,7 +171,8 @@ class FCRN(nn.Module):
         things = int(labels.is_thing.sum())
         self.localisation = Tower(network, 4 * things) if network.localisation and things else None
         if self.losses.stage == "localisation" and self.localisation is None:
-            raise ValueError("there is no localisation network to train: network.localisation=true")
+            mend = "set network.localisation=true" if things else "the data have no class of things"
+            raise ValueError(f"there is no localisation network to train: {mend}")
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Maps:
         """Logits, and boxes where there is a network for them; in training those of its stage.
