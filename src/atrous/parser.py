@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -151,7 +152,8 @@ class Parser:
         with torch.device("meta"):
             system = build(network, old.labels, fusion=fusion or old.fusion, losses=old.losses)
         system.load_state_dict(old.state_dict(), assign=True)
-        return Parser(system, self._rule, header=self.header, device=self._device)
+        rule = replace(self._rule, multiple=math.lcm(self._rule.multiple, stride))
+        return Parser(system, rule, header=self.header, device=self._device)
 
     def _one(self, image: Picture) -> Result:
         pixels, file = _pixels(image)

@@ -17,7 +17,7 @@ from atrous.nn.losses import (
 )
 from atrous.nn.resample import resize, sample_grid
 from atrous.tensors import LossTerm, Maps, Targets, View
-from atrous.types import ClassMap, FloatMap, Sample
+from atrous.types import ClassMap, FloatMap, Sample, require_positive
 
 STRIPE_PX = 1 << 18
 MINING, PLACES = ("none", "hardest", "threshold"), ("full", "stride")
@@ -48,6 +48,9 @@ class SemanticLoss:
             if getattr(self, name) not in known:
                 value, options = getattr(self, name), ", ".join(known)
                 raise ValueError(f"{name} is {value!r}: it can be {options}")
+        require_positive(most=self.most, least=self.least)
+        if not 0 < self.probability <= 1:
+            raise ValueError(f"probability is {self.probability}: it must be in (0, 1]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import platform
 import shlex
@@ -71,12 +72,10 @@ def train(
     """
     chosen = override(find(recipe) if isinstance(recipe, str) else recipe, settings)
     run, place = Path(out), torch.device(device)
-    _check(data)
-    numbers = chosen.train
-    augment = Augment(numbers.crop, numbers.scales, numbers.flip, chosen.input.multiple)
+    _check(chosen, data)
     torch.manual_seed(chosen.seed)
     system = chosen.build(data.labels)
-    stream = Stream(data, system.encode, chosen.input, augment, chosen.seed, chosen.train.batch)
+    stream = _stream(chosen, data, system)
     source = init or chosen.init_from
     start = read_start(located(source)) if source and not states(run) else None
     _prepare(run, _record(chosen, data), resume=resume)
@@ -98,7 +97,19 @@ def train(
     return outcome
 
 
-def _check(data: Source) -> None:
+def _stream(recipe: Recipe, data: Source, system: AnySystem) -> Stream:
+    """The endless stream of crops; a crop fits both padding and output stride."""
+    numbers = recipe.train
+    multiple = math.lcm(recipe.input.multiple, recipe.network.output_stride)
+    augment = Augment(numbers.crop, numbers.scales, numbers.flip, multiple)
+    return Stream(data, system.encode, recipe.input, augment, recipe.seed, numbers.batch)
+
+
+def _check(recipe: Recipe, data: Source) -> None:
+    if recipe.train.anchor and getattr(recipe.losses, "stage", "category") != "category":
+        raise BadInput(
+            "train.anchor holds the semantic answer, which this stage does not train: set it to 0"
+        )
     if not hasattr(data, "labels"):
         example = "such as atrous.data.shapes.Shapes"
         raise BadInput(f"the data have no `labels`: give a Source, {example}")

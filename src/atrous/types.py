@@ -26,6 +26,13 @@ class BadInput(ValueError):
     """
 
 
+def require_positive(**numbers: int) -> None:
+    """Raises ValueError for the first number that is below 1, with its name."""
+    for name, value in numbers.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}: it must be at least 1")
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """What one id of an id map stands for: a class, and whether it is a crowd of things."""

@@ -15,6 +15,7 @@ from atrous.nn.mobilenet import MobileNetV2, units
 from atrous.nn.statistics import unfold
 from atrous.run.checkpoint import half
 from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
+from atrous.systems.deeplabv3 import DeepLabv3, DeepLabv3Network
 from atrous.systems.fcrn import FCRN, FCRNNetwork, Tower
 from atrous.types import BadInput
 from atrous.weights import DEEPLAB_LITE, TORCHVISION_MOBILENET_V2
@@ -325,3 +326,10 @@ def test_boxes_never_begin_from_the_classifier_of_the_categories() -> None:
     fitted = adopt(ours, Start("atrous", {f"category.{k}": v for k, v in start.items()}))
     assert "category.classifier.weight" in fitted
     assert "localisation.classifier.weight" not in fitted
+
+
+def test_another_backbone_is_refused_though_the_classifier_fits() -> None:
+    there = DeepLabv3(DeepLabv3Network("mobilenet-v2", multi_grid=(), aspp_width=8), unnamed(3))
+    ours = DeepLabv3(DeepLabv3Network("resnet-50", multi_grid=(), aspp_width=8), unnamed(3))
+    with pytest.raises(BadInput, match=r"another backbone.*network\.backbone"):
+        adopt(ours, Start("atrous", dict(there.state_dict())))

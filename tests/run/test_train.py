@@ -296,3 +296,17 @@ def test_both_backbones_of_fcrn_learn_at_the_share_of_the_rate() -> None:
     slow = [g for g in build_optimiser(network, settings).param_groups if g["multiplier"] == 0.1]
     backbone = sum(p.numel() for p in network.category.backbone.parameters())
     assert sum(p.numel() for group in slow for p in group["params"]) == backbone
+
+
+def test_an_anchor_is_refused_where_classes_are_not_trained(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"train\.anchor"):
+        train(
+            "fcrn-resnet50-instances", data=DATA, out=tmp_path / "r", settings=("train.anchor=1",)
+        )
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_crop_fits_the_output_stride_too(tmp_path: Path) -> None:
+    settings = ("network.output_stride=32", "train.crop=49")
+    with pytest.raises(BadInput, match="32 n"):
+        train("deeplabv3-mobilenet-v2", data=DATA, out=tmp_path / "r", settings=settings)

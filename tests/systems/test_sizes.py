@@ -9,10 +9,12 @@ from torch import nn
 from atrous.labels import unnamed
 from atrous.nn.anatomy import anatomy
 from atrous.recipes import RECIPES
+from atrous.recipes.recipe import override
 from atrous.systems import AnyNetwork, AnySystem, build
 from atrous.systems.deeplabv3 import DeepLabv3Network
 from atrous.systems.fcrn import FCRN, FCRNNetwork, Tower
 from atrous.systems.pspnet import PSPNetNetwork
+from atrous.types import BadInput
 
 
 def made(network: AnyNetwork, classes: int) -> AnySystem:
@@ -157,3 +159,33 @@ def test_every_recipe_makes_its_network(name: str) -> None:
     assert recipe.name == name
     assert (recipe.train.crop - 1) % recipe.input.multiple == 0
     assert weight_of(system) > 1_000_000
+
+
+@pytest.mark.parametrize("name", ["fcrn-resnet101-bs512", "deeplabv3-resnet50", "deeperlab-light"])
+def test_blocks_account_for_every_parameter(name: str) -> None:
+    network = made(RECIPES[name].network, 21)
+    assert sum(block.parameters for block in anatomy(network, (65, 65))) == weight_of(network)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        *(("fcrn-resnet50-instances", f"network.{n}") for n in ("output_stride=0", "rate=0")),
+        *(("fcrn-resnet101", f"network.{n}") for n in ("kernel=-3", "output_stride=3")),
+        ("fcrn-resnet101", "losses.semantic.most=0"),
+        ("fcrn-resnet50-instances", "losses.most=-1"),
+        ("fcrn-resnet101", "losses.semantic.probability=0"),
+        ("deeplabv3-resnet50", "network.aspp_width=0"),
+        *(("pspnet-resnet50", f"network.{n}") for n in ("bins=0,2", "width=0")),
+    ],
+)
+def test_impossible_numbers_are_bad_input(name: str, setting: str) -> None:
+    with pytest.raises(BadInput):
+        override(RECIPES[name], (setting,)).build(unnamed(3))
+
+
+def test_an_empty_tuple_can_be_set() -> None:
+    for text in ("()", ""):
+        recipe = override(RECIPES["deeplabv3-resnet101"], (f"network.multi_grid={text}",))
+        assert isinstance(recipe.network, DeepLabv3Network)
+        assert recipe.network.multi_grid == ()

@@ -47,7 +47,7 @@ def train(
         data=open_data(data, split),
         out=out,
         val=open_data(data, val_split) if chosen.train.eval_every else None,
-        init=find_model(init) if init in bundled() or (init and Path(init).is_dir()) else init,
+        init=find_model(init) if init in bundled() else init,
         resume=resume,
         device=pick_device(device).type,
         workers=workers,

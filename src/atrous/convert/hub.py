@@ -10,14 +10,14 @@ PREFIX = "hf:"
 
 
 def located(name: str | Path) -> Path:
-    """A path as it is; a name on the hub as the path of its copy here, downloaded once.
+    """A file as it is, a run folder's model; of a name on the hub its copy, downloaded once.
 
     Raises: BadInput if the name is not whole, if huggingface-hub is not installed, or if there is
     neither a copy nor a network.
     """
     text = str(name)
     if not text.startswith(PREFIX):
-        return Path(name)
+        return Path(name) / "last.safetensors" if Path(name).is_dir() else Path(name)
     owner, repository, file = _parts(text)
     try:
         from huggingface_hub import hf_hub_download

@@ -56,7 +56,7 @@ def adopt(network: nn.Module, start: Start) -> tuple[str, ...]:
     convolution is; a smaller kernel enters the middle of a larger one. Both networks of FCRN take
     a backbone, and where its second has none of its own, that of the first.
 
-    Raises: BadInput if nothing fits.
+    Raises: BadInput if nothing fits, or nothing of the backbone.
     """
     own = network.state_dict()
     sources = {k: _source(k, start.weights) for k in own}
@@ -65,12 +65,21 @@ def adopt(network: nn.Module, start: Start) -> tuple[str, ...]:
     fitting = {k: v for k, v in same.items() if _convolution(k) in same}
     if not fitting:
         raise BadInput("no weight of the starting file fits this network: choose another --init")
+    if any(map(_is_backbone, own)) and not any(map(_is_backbone, fitting)):
+        raise BadInput(
+            "the starting file holds another backbone: choose an --init with this network's, or "
+            "set network.backbone to the file's"
+        )
     network.load_state_dict(fitting, strict=False)
     for name, module in network.named_modules():
         if isinstance(module, ConvNorm) and f"{name}.conv.weight" in fitting:
             there = sources[f"{name}.conv.weight"] or name
             _set_norm(module, there.removesuffix(".conv.weight"), start)
     return tuple(fitting)
+
+
+def _is_backbone(key: str) -> bool:
+    return "backbone" in key.split(".")
 
 
 def _source(key: str, weights: Weights) -> str | None:

@@ -76,7 +76,8 @@ def _part(name: str) -> str:
     parts = name.split(".")
     numbered = next((i for i, part in enumerate(parts) if part.isdigit()), None)
     if numbered is None:
-        return ".".join(parts[: min(2, max(1, len(parts) - 1))])
+        layer = parts[:-1] if parts[-1] == "conv" else parts
+        return ".".join(layer[: 2 + ("backbone" in layer and layer.index("backbone"))])
     return ".".join(parts[: 1 if numbered == 1 else numbered + 1])
 
 
@@ -90,9 +91,16 @@ def _block(network: nn.Module, name: str, seen: list[_Seen], size_hw: tuple[int,
         stride=round((size_hw[0] - 1) / (last.size_hw[0] - 1)) if last.size_hw[0] > 1 else 0,
         rates=tuple(rates),
         channels=last.layer.out_channels,
-        parameters=sum(p.numel() for p in network.get_submodule(name).parameters()),
+        parameters=sum(_weight(network, x.name) for x in own),
         multiply_adds=sum(multiply_adds(x.layer, x.size_hw) for x in own),
     )
+
+
+def _weight(network: nn.Module, name: str) -> int:
+    """Parameters of a convolution, and of the norm beside it."""
+    around, _, leaf = name.rpartition(".")
+    layer = network.get_submodule(around if leaf == "conv" else name)
+    return sum(p.numel() for p in layer.parameters())
 
 
 def multiply_adds(layer: nn.Conv2d, size_hw: tuple[int, int]) -> int:

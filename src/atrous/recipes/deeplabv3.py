@@ -55,6 +55,7 @@ MOBILENET = replace(
     name="deeplabv3-mobilenet-v2",
     network=DeepLabv3Network(backbone="mobilenet-v2", multi_grid=(), aspp_rates=()),
     input=InputRule(longest_side=513),
+    train=replace(RESNET101.train, weight_decay=4e-5, norm_momentum=0.003),
     reported=(),
 )
 """MobileNetV2 with a 1x1 branch and image pooling, as the authors' public mobile models."""

@@ -1,7 +1,8 @@
 """FCRN's recipes: tables 1, 6 and 7, on VOC 2012.
 
 Wu, Shen, van den Hengel: Bridging Category-level and Instance-level Semantic Image Segmentation,
-2016. The paper leaves schedule and crops open; they are those of the authors' later code.
+2016. The paper leaves schedule and crops open: crops and rate are those of the authors' later code.
+# Deviates: the rate falls by poly; there it stays for 40 epochs and falls linearly for 20.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from atrous.nn.layers import ConvNorm, classifier
 from atrous.nn.padding import set_padding
 from atrous.semantic import SemanticEncoder, SemanticLoss, semantic_parse, semantic_terms
 from atrous.tensors import LossTerm, Maps, Targets, View
-from atrous.types import Parse
+from atrous.types import Parse, require_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,9 @@ class DeepLabv3Network:
     extra_conv: bool = False
     padding: str = "symmetric"
     align_corners: bool = True
+
+    def __post_init__(self) -> None:
+        require_positive(output_stride=self.output_stride, aspp_width=self.aspp_width)
 
 
 class DeepLabv3(nn.Module):

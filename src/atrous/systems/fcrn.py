@@ -23,7 +23,7 @@ from atrous.nn.losses import box_overlap, box_smooth_l1
 from atrous.nn.resample import sample_grid
 from atrous.semantic import SemanticEncoder, SemanticLoss, semantic_parse, semantic_terms
 from atrous.tensors import BoxTargets, LossTerm, Maps, Targets, View
-from atrous.types import FloatMap, Parse, Sample
+from atrous.types import FloatMap, Parse, Sample, require_positive
 
 STAGES = ("category", "localisation")
 
@@ -52,6 +52,7 @@ class FCRNNetwork:
     localisation: bool = False
 
     def __post_init__(self) -> None:
+        require_positive(output_stride=self.output_stride, kernel=self.kernel, rate=self.rate)
         if self.kernel % 2 == 0 or self.rate * 8 % self.output_stride:
             raise ValueError(
                 f"a classifier of kernel {self.kernel} and rate {self.rate} does not fit output "
@@ -88,6 +89,8 @@ class FCRNLoss:
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise ValueError(f"stage is {self.stage!r}: it can be {' or '.join(STAGES)}")
+        if self.most < 0:
+            raise ValueError(f"most is {self.most}: it must be at least 1, or 0 for all")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from atrous.nn.dropout import Dropout
 from atrous.nn.layers import ConvNorm, classifier
 from atrous.semantic import SemanticEncoder, SemanticLoss, semantic_parse, semantic_terms
 from atrous.tensors import LossTerm, Maps, Targets, View
-from atrous.types import Parse
+from atrous.types import Parse, require_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,14 @@ class PSPNetNetwork:
     auxiliary: bool = True
     auxiliary_width: int = 256
     align_corners: bool = True
+
+    def __post_init__(self) -> None:
+        require_positive(
+            output_stride=self.output_stride,
+            width=self.width,
+            auxiliary_width=self.auxiliary_width,
+            bins=min(self.bins, default=1),
+        )
 
 
 class PSPNet(nn.Module):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-UNITS = 17
-REPEATS = (1, 2, 3, 4, 3, 3, 1)
+from atrous.nn.mobilenet import STAGES
+
+REPEATS = tuple(repeats for _, _, repeats, _ in STAGES)
 """Units of each stage."""
+UNITS = sum(REPEATS)
 
 
 def _torchvision() -> dict[str, str]:

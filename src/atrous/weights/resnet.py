@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 269: (3, 30, 48, 8)}
-"""Units of blocks 1 to 4."""
+from atrous.nn.resnet import COUNTS
+
 PARTS = ("reduce", "conv", "expand")
 """Ours of conv1, conv2 and conv3."""
 
@@ -56,10 +56,10 @@ def timm_deep_resnet(depth: int) -> dict[str, str]:
 
 
 def _blocks(depth: int) -> dict[str, str]:
-    if depth not in UNITS:
-        raise ValueError(f"depth is {depth}: a ResNet has {', '.join(map(str, UNITS))}")
+    if depth not in COUNTS:
+        raise ValueError(f"depth is {depth}: a ResNet has {', '.join(map(str, COUNTS))}")
     rows: dict[str, str] = {}
-    for block, count in enumerate(UNITS[depth]):
+    for block, count in enumerate(COUNTS[depth]):
         for unit in range(count):
             there, here = f"layer{block + 1}.{unit}", f"backbone.blocks.{block}.{unit}"
             for place, part in enumerate(PARTS, 1):

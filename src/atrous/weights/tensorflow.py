@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.weights.mobilenet import UNITS
-from atrous.weights.xception import ENTRY, MIDDLE, module_numbers
+from atrous.weights.xception import flows, module_numbers
 
 LEAVES = {
     "weights": "weight",
@@ -82,12 +82,12 @@ def from_tensorflow(name: str, value: NDArray[Any]) -> NDArray[Any]:
 
 def _xception_module(number: int, depth: int) -> str:
     """Scope of a module: entry and exit flow number blocks, the middle flow units of one block."""
-    if number < ENTRY[depth]:
+    first_middle, first_exit = flows(depth)
+    if number < first_middle:
         return f"entry_flow/block{number + 1}/unit_1"
-    number -= ENTRY[depth]
-    if number < MIDDLE[depth]:
-        return f"middle_flow/block1/unit_{number + 1}"
-    return f"exit_flow/block{number - MIDDLE[depth] + 1}/unit_1"
+    if number < first_exit:
+        return f"middle_flow/block1/unit_{number - first_middle + 1}"
+    return f"exit_flow/block{number - first_exit + 1}/unit_1"
 
 
 def _block(scope: str, block: str) -> dict[str, str]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-ENTRY = {41: 3, 65: 3, 71: 5}
-"""Modules of the entry flow; the exit flow has two."""
-MIDDLE = {41: 8, 65: 16, 71: 16}
-"""Modules of the middle flow, the only ones that add their raw input."""
+from atrous.nn.xception import FLOWS
 
 
 def timm_xception(depth: int) -> dict[str, str]:
@@ -36,10 +33,16 @@ def module_numbers(depth: int) -> tuple[int, frozenset[int]]:
 
     Raises: ValueError for depths other than 41, 65 and 71.
     """
-    if depth not in ENTRY:
-        raise ValueError(f"depth is {depth}: Xception has {', '.join(map(str, ENTRY))}")
-    first_exit = ENTRY[depth] + MIDDLE[depth]
-    return first_exit + 2, frozenset((*range(ENTRY[depth]), first_exit))
+    if depth not in FLOWS:
+        raise ValueError(f"depth is {depth}: Xception has {', '.join(map(str, FLOWS))}")
+    entry, first_exit = flows(depth)
+    return first_exit + 2, frozenset((*range(entry), first_exit))
+
+
+def flows(depth: int) -> tuple[int, int]:
+    """Number of the first module of the middle flow, and of the first of the exit flow."""
+    entry = len(FLOWS[depth].entry)
+    return entry, entry + FLOWS[depth].middle
 
 
 def _pair(conv: str, norm: str, block: str) -> dict[str, str]:
