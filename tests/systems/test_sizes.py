@@ -28,7 +28,14 @@ def weight_of(network: nn.Module) -> int:
 
 def work_of(network: nn.Module, side: int) -> float:
     """Multiply-adds in billions."""
-    return sum(block.multiply_adds for block in anatomy(network, (side, side))) / 1e9
+    return (
+        sum(
+            block.multiply_adds
+            for block in anatomy(network, (side, side))
+            if not block.is_auxiliary
+        )
+        / 1e9
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,10 +168,23 @@ def test_every_recipe_makes_its_network(name: str) -> None:
     assert weight_of(system) > 1_000_000
 
 
-@pytest.mark.parametrize("name", ["fcrn-resnet101-bs512", "deeplabv3-resnet50", "deeperlab-light"])
+@pytest.mark.parametrize(
+    "name", ["fcrn-resnet101-bs512", "deeplabv3-resnet50", "deeperlab-light", "pspnet-resnet50"]
+)
 def test_blocks_account_for_every_parameter(name: str) -> None:
     network = made(RECIPES[name].network, 21)
     assert sum(block.parameters for block in anatomy(network, (65, 65))) == weight_of(network)
+
+
+def test_the_auxiliary_head_is_listed_but_is_no_work_of_a_parse() -> None:
+    with_head, without = (
+        anatomy(made(PSPNetNetwork(auxiliary=auxiliary), 21), (65, 65))
+        for auxiliary in (True, False)
+    )
+    assert [block for block in with_head if not block.is_auxiliary] == list(without)
+    (head,) = (block for block in with_head if block.is_auxiliary)
+    assert head.name == "auxiliary"
+    assert head.parameters == 68_072_166 - 65_707_475 + (21 - 19) * 257
 
 
 @pytest.mark.parametrize(

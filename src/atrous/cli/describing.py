@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -44,11 +45,12 @@ def _header(model: str) -> tuple[str | None, dict[str, Any]]:
     """The file and metadata of a model, or those that a recipe's model would have."""
     from atrous.labels import unnamed
     from atrous.parser import bundled, find_model
-    from atrous.recipes import RECIPES
+    from atrous.recipes import find
     from atrous.run.checkpoint import read_header
 
-    if model in RECIPES and model not in bundled():
-        return None, RECIPES[model].header(unnamed(CLASSES))
+    is_file = "/" in model or Path(model).exists() or model.endswith(".safetensors")
+    if not is_file and model not in bundled():
+        return None, find(model).header(unnamed(CLASSES))
     path = find_model(model)
     return str(path), read_header(path)
 
@@ -67,7 +69,7 @@ def counted(header: dict[str, Any], size: int) -> dict[str, Any]:
     return {
         "size": size,
         "parameters": sum(p.numel() for p in system.parameters()),
-        "multiply_adds": sum(block.multiply_adds for block in blocks),
+        "multiply_adds": sum(block.multiply_adds for block in blocks if not block.is_auxiliary),
         "receptive_field_px": max(map(receptive_field, parts)),
         "blocks": [asdict(block) for block in blocks],
     }
@@ -89,7 +91,7 @@ def _print_blocks(blocks: list[dict[str, Any]]) -> None:
     head = ("block", "convs", "stride", "rates", "channels", "parameters", "multiply-adds")
     rows = [
         (
-            block["name"],
+            block["name"] + " (training)" * block["is_auxiliary"],
             str(block["convolutions"]),
             str(block["stride"] or "image"),
             ",".join(map(str, block["rates"])) or "-",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, fx, nn
@@ -22,6 +22,7 @@ class Block:
     channels        of its last convolution
     parameters      weights, norms and biases
     multiply_adds   of its convolutions, for one image
+    is_auxiliary    whether it works in training alone
     """
 
     name: str
@@ -31,6 +32,7 @@ class Block:
     channels: int
     parameters: int
     multiply_adds: int
+    is_auxiliary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class _Seen:
     name: str
     layer: nn.Conv2d
     size_hw: tuple[int, int]
+    is_auxiliary: bool
 
 
 def anatomy(network: nn.Module, size_hw: tuple[int, int]) -> tuple[Block, ...]:
@@ -45,6 +48,20 @@ def anatomy(network: nn.Module, size_hw: tuple[int, int]) -> tuple[Block, ...]:
 
     network  may lie on the meta device, where the pass costs nothing
     """
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    seen = _seen(network, size_hw)
+    network.training = True  # its parts stay as they are: norms, and dropout, which has no masks
+    known = {x.name for x in seen}
+    seen += [replace(x, is_auxiliary=True) for x in _seen(network, size_hw) if x.name not in known]
+    for module, mode in modes.items():
+        module.training = mode
+    names = dict.fromkeys(_part(x.name) for x in seen)
+    return tuple(_block(network, name, seen, size_hw) for name in names)
+
+
+def _seen(network: nn.Module, size_hw: tuple[int, int]) -> list[_Seen]:
+    """The convolutions that a forward pass runs through."""
     seen: list[_Seen] = []
     hooks = [
         layer.register_forward_hook(_noted(name, seen))
@@ -52,21 +69,18 @@ def anatomy(network: nn.Module, size_hw: tuple[int, int]) -> tuple[Block, ...]:
         if isinstance(layer, nn.Conv2d)
     ]
     place = next(network.parameters()).device
-    was_training = network.training
-    network.eval()
     with torch.no_grad():
         network(torch.zeros(1, 3, *size_hw, device=place))
-    network.train(was_training)
     for hook in hooks:
         hook.remove()
-    names = dict.fromkeys(_part(x.name) for x in seen)
-    return tuple(_block(network, name, seen, size_hw) for name in names)
+    return seen
 
 
 def _noted(name: str, seen: list[_Seen]) -> Callable[[nn.Module, object, Tensor], None]:
     def note(layer: nn.Module, _: object, answer: Tensor) -> None:
         assert isinstance(layer, nn.Conv2d)
-        seen.append(_Seen(name, layer, (answer.shape[-2], answer.shape[-1])))
+        size_hw = (answer.shape[-2], answer.shape[-1])
+        seen.append(_Seen(name, layer, size_hw, is_auxiliary=False))
 
     return note
 
@@ -93,6 +107,7 @@ def _block(network: nn.Module, name: str, seen: list[_Seen], size_hw: tuple[int,
         channels=last.layer.out_channels,
         parameters=sum(_weight(network, x.name) for x in own),
         multiply_adds=sum(multiply_adds(x.layer, x.size_hw) for x in own),
+        is_auxiliary=last.is_auxiliary,
     )
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import difflib
 
 from atrous.labels import unnamed
-from atrous.recipes import deeperlab, deeplabv3, fcrn, pspnet
+from atrous.recipes import (
+    deeperlab,
+    deeperlab_ablations,
+    deeplabv3,
+    fcrn,
+    fcrn_cityscapes,
+    pspnet,
+)
 from atrous.recipes.recipe import Recipe, Reported
 from atrous.systems import AnySystem
 from atrous.types import BadInput
@@ -16,11 +23,15 @@ RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         *deeperlab.RECIPES,
+        *deeperlab_ablations.RECIPES,
         *deeplabv3.RECIPES,
         *fcrn.RECIPES,
+        *fcrn_cityscapes.RECIPES,
         *pspnet.RECIPES,
     )
 }
+COMMON = ("deeperlab-light", "deeplabv3-resnet101", "pspnet-resnet50", "fcrn-resnet101")
+"""What is suggested where no name is near."""
 
 
 def find(name: str) -> Recipe:
@@ -30,7 +41,7 @@ def find(name: str) -> Recipe:
     """
     if name in RECIPES:
         return RECIPES[name]
-    near = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.4) or list(RECIPES)
+    near = difflib.get_close_matches(name, RECIPES, n=2) or COMMON
     raise BadInput(f"no recipe is called {name!r}: did you mean {' or '.join(near)}?")
 
 

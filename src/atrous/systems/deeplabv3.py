@@ -5,22 +5,21 @@ Source: DeepLabv3 (Chen, Papandreou, Schroff, Adam), 2017, section 3 and figures
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from atrous.instances.fuse import one_segment_a_class
 from atrous.labels import LabelSpace
 from atrous.nn.backbone import Layout, build_backbone
 from atrous.nn.context import ASPP
 from atrous.nn.dropout import Dropout
 from atrous.nn.layers import ConvNorm, classifier
 from atrous.nn.padding import set_padding
-from atrous.semantic import SemanticEncoder, SemanticLoss, semantic_parse, semantic_terms
-from atrous.tensors import LossTerm, Maps, Targets, View
-from atrous.types import Parse, require_positive
+from atrous.semantic import SemanticLoss
+from atrous.systems.base import SemanticSystem
+from atrous.tensors import Maps
+from atrous.types import require_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +57,13 @@ class DeepLabv3Network:
         require_positive(output_stride=self.output_stride, aspp_width=self.aspp_width)
 
 
-class DeepLabv3(nn.Module):
+class DeepLabv3(SemanticSystem[DeepLabv3Network]):
     """The network, its targets, its loss and its parse."""
 
     def __init__(
         self, network: DeepLabv3Network, labels: LabelSpace, *, losses: SemanticLoss | None = None
     ) -> None:
-        super().__init__()
-        self.network, self.labels = network, labels
-        self.losses, self.fusion = losses or SemanticLoss(), None
-        self.encode = SemanticEncoder(labels)
+        super().__init__(network, labels, losses)
         self.backbone = build_backbone(network.backbone, _layout(network))
         high = self.backbone.channels.high
         width = network.aspp_width if network.aspp else high
@@ -83,15 +79,6 @@ class DeepLabv3(nn.Module):
         logits = self.classifier(self.extra(self.dropout(features)))
         network = self.network
         return Maps(logits, network.output_stride, align_corners=network.align_corners)
-
-    def loss(self, maps: Maps, targets: Targets) -> tuple[LossTerm, ...]:
-        """Cross-entropy of upsampled logits. Source: DeepLabv3, section 4.1."""
-        return semantic_terms(maps, targets, self.losses, void=self.labels.void)
-
-    def parse(self, views: Sequence[View]) -> Parse:
-        """The semantic parse of one image, one segment a class."""
-        (view,) = views
-        return one_segment_a_class(*semantic_parse(view, self.labels), labels=self.labels)
 
 
 def _layout(network: DeepLabv3Network) -> Layout:

@@ -5,21 +5,21 @@ Source: PSPNet (Zhao, Shi, Qi, Wang, Jia), 2017, section 3 and figure 3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from atrous.instances.fuse import one_segment_a_class
 from atrous.labels import LabelSpace
 from atrous.nn.backbone import Layout, build_backbone
 from atrous.nn.context import PyramidPooling
 from atrous.nn.dropout import Dropout
 from atrous.nn.layers import ConvNorm, classifier
-from atrous.semantic import SemanticEncoder, SemanticLoss, semantic_parse, semantic_terms
-from atrous.tensors import LossTerm, Maps, Targets, View
-from atrous.types import Parse, require_positive
+from atrous.nn.padding import set_padding
+from atrous.semantic import SemanticLoss
+from atrous.systems.base import SemanticSystem
+from atrous.tensors import Maps
+from atrous.types import require_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class PSPNetNetwork:
     pooling      "average" or "max"
     reduction    whether each level is brought to 1 / levels of the channels
     auxiliary    whether training has a second head behind block 3
+    padding      "symmetric", or "same" as in TensorFlow
+    align_corners  how logits and pooled maps lie on the image
 
     Source: PSPNet, section 3 and table 1; root and widths are those of the authors' networks.
     """
@@ -48,6 +50,7 @@ class PSPNetNetwork:
     dropout: float = 0.1
     auxiliary: bool = True
     auxiliary_width: int = 256
+    padding: str = "symmetric"
     align_corners: bool = True
 
     def __post_init__(self) -> None:
@@ -59,16 +62,13 @@ class PSPNetNetwork:
         )
 
 
-class PSPNet(nn.Module):
+class PSPNet(SemanticSystem[PSPNetNetwork]):
     """The network, its targets, its losses and its parse."""
 
     def __init__(
         self, network: PSPNetNetwork, labels: LabelSpace, *, losses: SemanticLoss | None = None
     ) -> None:
-        super().__init__()
-        self.network, self.labels = network, labels
-        self.losses, self.fusion = losses or SemanticLoss(), None
-        self.encode = SemanticEncoder(labels)
+        super().__init__(network, labels, losses)
         self.backbone = build_backbone(network.backbone, _layout(network))
         channels = self.backbone.channels
         self.context = PyramidPooling(
@@ -85,6 +85,7 @@ class PSPNet(nn.Module):
             if network.auxiliary
             else None
         )
+        set_padding(self, network.padding)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Maps:
         """Logits at the output stride; in training those of the auxiliary head too."""
@@ -96,15 +97,6 @@ class PSPNet(nn.Module):
             auxiliary=self.auxiliary(seen.mid) if is_wanted else None,  # type: ignore[misc]
             align_corners=self.network.align_corners,
         )
-
-    def loss(self, maps: Maps, targets: Targets) -> tuple[LossTerm, ...]:
-        """Cross-entropy of both heads. Source: PSPNet, section 3.3."""
-        return semantic_terms(maps, targets, self.losses, void=self.labels.void)
-
-    def parse(self, views: Sequence[View]) -> Parse:
-        """The semantic parse of one image, one segment a class."""
-        (view,) = views
-        return one_segment_a_class(*semantic_parse(view, self.labels), labels=self.labels)
 
 
 def _head(channels: int, classes: int, *, width: int, dropout: float) -> nn.Sequential:
