@@ -21,7 +21,7 @@ from atrous.recipes.recipe import system_of
 from atrous.result import Result
 from atrous.run.checkpoint import Header, read_header, read_weights
 from atrous.run.predict import view
-from atrous.systems import AnyFusion, AnySystem, build
+from atrous.systems import AnyFusion, AnySystem, build, keep_learnt
 from atrous.types import BadInput, Image
 
 __all__ = ["Parser", "Result", "bundled", "find_model", "load", "pick_device"]
@@ -144,9 +144,11 @@ class Parser:
     def replace(self, *, output_stride: int | None = None, fusion: AnyFusion = None) -> Parser:
         """A parser with another output stride or other fusion numbers; weights are shared.
 
-        Raises: ValueError for an output stride that the network does not have.
+        Raises: ValueError for an output stride that the network does not have, and for fusion
+        numbers that change what it has learnt.
         """
         old = self._system
+        keep_learnt(old.fusion, fusion or old.fusion)
         stride = old.network.output_stride if output_stride is None else output_stride
         network = replace(old.network, output_stride=stride)
         with torch.device("meta"):

@@ -239,6 +239,11 @@ TRAIN = ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT")
         (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.instance=0"), "mean instances"),
         (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.instances=x"), "int"),
         (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.instances"), "NAME="),
+        (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.radius_px=9"), "train anew"),
+        (
+            ("eval", "--data", "shapes", "--model", "MODEL", "--set", "fusion.graph=rectangle"),
+            "star",
+        ),
         (("parse", "PHOTO", "nowhere.png", "--model", "MODEL"), "nowhere.png"),
         (("parse", "n" * 300, "--model", "MODEL"), "too long"),
         (("parse", "PHOTO", "--model", "PHOTO"), "not a safetensors file"),
@@ -264,7 +269,7 @@ TRAIN = ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT")
         (("eval", "--model", "MODEL", "--data", "shapes", "--set", "fusion.nope=1"), "fusion.nope"),
         (("eval", "--model", "MODEL", "--data", "shapes", "--device", "tpu"), "tpu"),
         (("eval", "--model", "MODEL"), "--data"),
-        (("info", "deeperlab-heavy"), "deeperlab-light"),
+        (("info", "deeperlab-heavy"), "did you mean deeperlab"),
         (("pars", "PHOTO"), "pars"),
     ],
 )

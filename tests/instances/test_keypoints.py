@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from atrous.types import IdMap, Labelled, Region
 
 NUMBERS = kp.KeypointNumbers(radius_px=8)
 IS_THING = np.array([True, False])
+CENTRE = 4
 
 
 def one_thing(*, stuff: bool = True) -> Labelled:
@@ -41,7 +44,7 @@ def test_disks_have_the_radius_in_pixels_at_any_stride() -> None:
         maps, _, _ = kp.encode(one_thing(), IS_THING, stride=stride, numbers=NUMBERS)
         y, x = np.indices(maps.heatmap.shape[1:]) * stride
         inside = (y - 12) ** 2 + (x - 18) ** 2 <= 8**2
-        assert np.array_equal(maps.heatmap[kp.CENTRE] > 0, inside)
+        assert np.array_equal(maps.heatmap[CENTRE] > 0, inside)
 
 
 def test_where_disks_overlap_the_nearest_keypoint_owns_the_cell() -> None:
@@ -50,15 +53,44 @@ def test_where_disks_overlap_the_nearest_keypoint_owns_the_cell() -> None:
     maps, _, _ = kp.encode(
         Labelled(ids, (Region(1, 0), Region(2, 0))), IS_THING, stride=1, numbers=NUMBERS
     )
-    assert maps.short[kp.CENTRE, :, 6, 9].tolist() == [0, -3]
-    assert maps.short[kp.CENTRE, :, 6, 11].tolist() == [0, 3]
+    assert maps.short[CENTRE, :, 6, 9].tolist() == [0, -3]
+    assert maps.short[CENTRE, :, 6, 11].tolist() == [0, 3]
 
 
 def test_middle_offsets_hold_in_the_disk_of_their_source() -> None:
     maps, _, _ = kp.encode(one_thing(), IS_THING, stride=1, numbers=NUMBERS)
-    edge = kp.EDGES.index((kp.CENTRE, 0))
+    edge = NUMBERS.joined.edges.index((CENTRE, 0))
     assert maps.middle[edge, :, 12, 18].tolist() == [-4, -6]
     assert maps.middle[edge, :, 0, 0].tolist() == [0, 0]
+
+
+def test_the_rectangle_joins_each_corner_with_the_next_both_ways() -> None:
+    numbers = replace(NUMBERS, graph="rectangle")
+    maps, _, _ = kp.encode(one_thing(), IS_THING, stride=1, numbers=numbers)
+    assert (maps.heatmap.shape[0], maps.long.shape[0], maps.middle.shape[0]) == (4, 4, 8)
+    corners = kp.locate(one_thing().ids, np.array([1]))[0, :4].astype(int)
+    for (source, goal), offsets in zip(numbers.joined.edges, maps.middle, strict=True):
+        y, x = corners[source]
+        assert offsets[:, y, x].tolist() == (corners[goal] - corners[source]).tolist()
+        assert (goal, source) in numbers.joined.edges
+        assert np.count_nonzero(corners[goal] - corners[source]) == 1
+
+
+def test_a_thing_is_complete_from_any_of_its_keypoints() -> None:
+    for graph in ("star", "rectangle"):
+        numbers = replace(NUMBERS, graph=graph)
+        maps, things, _ = kp.encode(one_thing(), IS_THING, stride=1, numbers=numbers)
+        for kind in range(len(maps.heatmap)):
+            sure = maps.heatmap * 0.2
+            sure[kind] = maps.heatmap[kind]  # the best candidate is of this type
+            found, _ = kp.decode(replace(maps, heatmap=sure), things, stride=1, numbers=numbers)
+            truth = kp.locate(one_thing().ids, np.array([1]))[:, : len(sure)]
+            np.testing.assert_allclose(found.points, truth, atol=0.5)
+
+
+def test_an_unknown_graph_is_refused() -> None:
+    with pytest.raises(ValueError, match="graph is 'ring': it can be star or rectangle"):
+        kp.KeypointNumbers(graph="ring")
 
 
 def test_crowds_and_void_are_not_valid_and_have_no_keypoints() -> None:

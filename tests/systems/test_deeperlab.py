@@ -23,10 +23,13 @@ VARIANTS = [
     for aspp, decoder, deep, stride in product((True, False), DECODERS, (True, False), (8, 16, 32))
     if stride < 32 or decoder != "space-to-depth"
 ]
+VARIANTS.append(replace(SMALL, backbone="xception-71"))
 
 
 def variant_name(network: DeeperLabNetwork) -> str:
     parts = ("aspp" if network.aspp else "plain", network.decoder)
+    if network.backbone != TINY.backbone:
+        return network.backbone
     return "-".join((*parts, "deep" if network.deep_heads else "flat", str(network.output_stride)))
 
 
@@ -107,9 +110,11 @@ def test_nothing_is_learnt_from_crowds_and_void_but_their_class(system: DeeperLa
     assert int((targets.semantic != 255).sum()) == 129 * 64
 
 
+@pytest.mark.parametrize("graph", ["star", "rectangle"])
 @pytest.mark.parametrize("stride", [1, 4])
-def test_perfect_maps_are_parsed_to_the_truth(stride: int) -> None:
-    system = DeeperLab(SMALL, DATA.labels, fusion=KeypointNumbers(decode_stride=stride))
+def test_perfect_maps_are_parsed_to_the_truth(stride: int, graph: str) -> None:
+    numbers = KeypointNumbers(decode_stride=stride, graph=graph)
+    system = DeeperLab(SMALL, DATA.labels, fusion=numbers)
     quality = PanopticQuality(DATA.labels)
     for index in range(3):
         sample = DATA[index]
@@ -165,6 +170,17 @@ def test_every_parameter_of_every_variant_learns(network: DeeperLabNetwork) -> N
     terms = system.loss(system(torch.randn(2, 3, 65, 65)), batch(system, data[0], data[1]))
     assert all(float(term.count) > 0 for term in terms)
     sum(term.weight * term.total / term.count for term in terms).backward()  # type: ignore[union-attr]
+    assert [n for n, p in system.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_the_rectangle_has_four_keypoints_that_all_learn() -> None:
+    torch.manual_seed(0)
+    data = Shapes("val", size_hw=(65, 65))
+    system = DeeperLab(TINY, data.labels, fusion=KeypointNumbers(graph="rectangle"))
+    maps = system(torch.randn(2, 3, 65, 65))
+    assert maps.keypoints.long.shape[1] == maps.keypoints.short.shape[1] == 8
+    terms = system.loss(maps, batch(system, data[0], data[1]))
+    torch.stack([term.weight * term.total / term.count for term in terms]).sum().backward()
     assert [n for n, p in system.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 

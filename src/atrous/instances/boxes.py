@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,12 @@ class BoxNumbers:
     least_score    an instance of less confidence is dropped
     instances      largest number of instances of an image
 
+    A network has learnt what `learnt` names: with other values its answers mean nothing.
+
     Raises: ValueError if a number is out of range.
     """
 
+    learnt: ClassVar[tuple[str, ...]] = ("mean", "std")
     mean: tuple[float, float, float, float] = (0.0, 0.0, 150.0, 150.0)
     std: tuple[float, float, float, float] = (50.0, 50.0, 100.0, 100.0)
     top: int = 2

@@ -1,4 +1,4 @@
-"""Keypoint candidates, their Expected-OKS score, and greedy grouping along the star graph.
+"""Keypoint candidates, their Expected-OKS score, and greedy grouping along the graph.
 
 Positions are (y, x) in pixels unless a name says cells.
 """
@@ -87,7 +87,8 @@ class ExpectedOKS:
     def _area(self, kind: int, point: Point) -> float:
         """Area of the box that the middle offsets predict, in square pixels, with a floor.
 
-        A corner sees half of each side on its way to the centre; the centre sees all corners.
+        Along one edge, a corner sees half of each side on its way to the centre; where there are
+        more edges, their ends span the box.
         """
         ends = np.array(
             [self.step(e, point) for e, (source, _) in enumerate(self.edges) if source == kind]
@@ -126,10 +127,11 @@ def group(
 
 
 def _complete(kind: int, point: Point, scorer: ExpectedOKS) -> NDArray[np.float64]:
-    """All keypoints of the instance that one of them belongs to, walking the graph."""
+    """All keypoints of the instance that one of them belongs to, by the fewest edges to each."""
     points = {kind: point}
     while len(points) < len(scorer.heatmap):
+        near = dict(points)
         for edge, (source, goal) in enumerate(scorer.edges):
-            if source in points and goal not in points:
-                points[goal] = scorer.step(edge, points[source])
+            if source in near and goal not in points:
+                points[goal] = scorer.step(edge, near[source])
     return np.stack([points[k] for k in range(len(scorer.heatmap))])

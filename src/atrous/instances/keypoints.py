@@ -1,8 +1,8 @@
 """DeeperLab's keypoint representation of instances, both ways: encode and decode.
 
-Five keypoints stand for an instance: the corners of its tight box and its centre of mass. Arrays of
-offsets are (keypoint, 2, h, w), (y, x), in pixels of the network's input; cell (i, j) of a map lies
-on pixel (stride * i, stride * j).
+Keypoints stand for an instance: the corners of its tight box, and its centre of mass if they are
+joined by the star. Arrays of offsets are (keypoint, 2, h, w), (y, x), in pixels of the network's
+input; cell (i, j) of a map lies on pixel (stride * i, stride * j).
 
 Source: DeeperLab, section 3.3; what it leaves open follows PersonLab.
 """
@@ -10,17 +10,14 @@ Source: DeeperLab, section 3.3; what it leaves open follows PersonLab.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atrous.instances import grouping, voting
+from atrous.instances.graph import GRAPHS, Graph, boxes
 from atrous.types import FloatMap, IdMap, Labelled
-
-KEYPOINTS = ("top left", "top right", "bottom left", "bottom right", "centre")
-CENTRE = 4
-EDGES = tuple((CENTRE, corner) for corner in range(4)) + tuple((c, CENTRE) for c in range(4))
-"""The star graph: middle-range offsets lead from the first keypoint of a pair to the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,12 @@ class KeypointNumbers:
     proximity_px      a candidate this close to a grouped keypoint of its type starts no instance
     nms_iou           a box that overlaps a better one by more is dropped
     instances         largest number of instances
+    graph             how keypoints are joined: "star", or "rectangle", which has no centre
+
+    A network has learnt what `learnt` names: with other values its offsets mean nothing.
     """
+
+    learnt: ClassVar[tuple[str, ...]] = ("radius_px", "graph")
 
     radius_px: float = 25.0
     decode_stride: int = 4
@@ -51,6 +53,7 @@ class KeypointNumbers:
     proximity_px: float = 10.0
     nms_iou: float = 0.5
     instances: int = 100
+    graph: str = "star"
 
     def __post_init__(self) -> None:
         if self.refine_long_self not in ("none", "center", "all"):
@@ -59,13 +62,20 @@ class KeypointNumbers:
             )
         if self.decode_stride not in (1, 4):
             raise ValueError(f"decode_stride is {self.decode_stride}: it can be 1 or 4")
+        if self.graph not in GRAPHS:
+            raise ValueError(f"graph is {self.graph!r}: it can be {' or '.join(GRAPHS)}")
+
+    @property
+    def joined(self) -> Graph:
+        """The graph itself."""
+        return GRAPHS[self.graph]
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Keypoint maps, as targets (heatmap 0 or 1) or as a network's answer (probabilities).
 
-    heatmap (5, h, w), short (5, 2, h, w), middle (8, 2, h, w), long (5, 2, h, w), float32
+    heatmap (k, h, w), short (k, 2, h, w), middle (edges, 2, h, w), long (k, 2, h, w), float32
     """
 
     heatmap: FloatMap
@@ -76,7 +86,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """Instances found: `points` (n, 5, 2) (y, x) in pixels, `scores` (n,), best first."""
+    """Instances found: `points` (n, k, 2) (y, x) in pixels, `scores` (n,), best first."""
 
     points: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -87,7 +97,7 @@ def locate(ids: IdMap, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
 
     Source: DeeperLab, section 3.3. Raises: ValueError if a wanted id has no pixel.
     """
-    points = np.empty((len(wanted), len(KEYPOINTS), 2), dtype=np.float32)
+    points = np.empty((len(wanted), 5, 2), dtype=np.float32)
     order = np.argsort(ids, axis=None, kind="stable")
     ordered = ids.ravel()[order]
     starts = np.searchsorted(ordered, wanted, side="left")
@@ -117,16 +127,19 @@ def encode(
         r.id for r in truth.regions if is_thing[r.class_id] and not r.is_crowd and r.id in present
     ]
     wanted = np.array(things, dtype=np.int64)
-    points = locate(truth.ids, wanted)
+    graph = numbers.joined
+    points = locate(truth.ids, wanted)[:, : len(graph.keypoints)]
     crowds = [r.id for r in truth.regions if r.is_crowd]
     valid = (grid != 0) & ~np.isin(grid, crowds)
     index = _index_map(grid, wanted)
     owner = _owners(points, grid.shape, stride=stride, radius_px=numbers.radius_px)
     maps = Encoded(
         heatmap=(owner >= 0).astype(np.float32),
-        short=_offsets(points, owner, targets=range(len(KEYPOINTS)), stride=stride),
-        middle=_offsets(points, owner[[a for a, _ in EDGES]], [b for _, b in EDGES], stride),
-        long=_offsets(points, np.broadcast_to(index, owner.shape), range(5), stride),
+        short=_offsets(points, owner, targets=range(points.shape[1]), stride=stride),
+        middle=_offsets(
+            points, owner[[a for a, _ in graph.edges]], [b for _, b in graph.edges], stride
+        ),
+        long=_offsets(points, np.broadcast_to(index, owner.shape), range(len(owner)), stride),
     )
     return maps, index >= 0, valid
 
@@ -142,8 +155,8 @@ def _index_map(grid: IdMap, wanted: NDArray[np.int64]) -> NDArray[np.int32]:
 def _owners(
     points: NDArray[np.float32], size_hw: tuple[int, int], *, stride: int, radius_px: float
 ) -> NDArray[np.int32]:
-    """(5, h, w) index of the instance whose keypoint is nearest, -1 outside of all disks."""
-    owner = np.full((len(KEYPOINTS), *size_hw), -1, dtype=np.int32)
+    """(k, h, w) index of the instance whose keypoint is nearest, -1 outside of all disks."""
+    owner = np.full((points.shape[1], *size_hw), -1, dtype=np.int32)
     nearest = np.full(owner.shape, radius_px**2, dtype=np.float32)
     reach = int(np.ceil(radius_px / stride)) + 1
     for index, kind in np.ndindex(points.shape[:2]):
@@ -197,7 +210,7 @@ def decode(
         heatmap=maps.heatmap,
         votes=short_votes,
         middle=middle,
-        edges=EDGES,
+        edges=numbers.joined.edges,
         stride=stride,
         radius_px=numbers.radius_px,
         kappa=numbers.oks_kappa,
@@ -211,15 +224,16 @@ def decode(
 def _refine(maps: Encoded, *, stride: int, numbers: KeypointNumbers) -> tuple[FloatMap, FloatMap]:
     """Middle and long offsets, led on by the more exact offsets at the place they point to."""
     middle, long = maps.middle.copy(), maps.long.copy()
-    selves = {"none": (), "center": (CENTRE,), "all": range(len(KEYPOINTS))}
+    graph = numbers.joined
+    selves = {"none": (), "center": graph.centres, "all": range(len(graph.keypoints))}
     for _ in range(numbers.refine_steps):
-        for edge, (_, goal) in enumerate(EDGES):
+        for edge, (_, goal) in enumerate(graph.edges):
             middle[edge] = voting.follow(middle[edge], maps.short[goal], stride=stride)
     for _ in range(numbers.refine_steps):
         for kind in selves[numbers.refine_long_self]:
             long[kind] = voting.follow(long[kind], maps.long[kind], stride=stride)
     for _ in range(numbers.refine_steps):
-        for kind in range(len(KEYPOINTS)):
+        for kind in range(len(long)):
             long[kind] = voting.follow(long[kind], maps.short[kind], stride=stride)
     return middle, long
 
@@ -232,7 +246,7 @@ def _hough(
     stride: int,
     numbers: KeypointNumbers,
 ) -> tuple[FloatMap, FloatMap]:
-    """The short-range Hough maps, and the fused ones, both (5, h, w) and divided by a disk's area.
+    """The short-range Hough maps, and the fused ones, both (k, h, w) and divided by a disk's area.
 
     # Deviates: the weights of the fusion are not in the paper; long votes are clipped at 1.
     """
@@ -240,30 +254,16 @@ def _hough(
     short_votes = np.stack(
         [
             voting.hough(maps.short[kind], maps.heatmap[kind], stride=stride) / disk
-            for kind in range(len(KEYPOINTS))
+            for kind in range(len(long))
         ]
     ).astype(np.float32)
     thing = is_thing.astype(np.float32)
     long_votes = np.stack(
-        [voting.hough(long[kind], thing, stride=stride) / disk for kind in range(len(KEYPOINTS))]
+        [voting.hough(long[kind], thing, stride=stride) / disk for kind in range(len(long))]
     )
     by_short, by_long = numbers.vote_weights
     fused = by_short * short_votes + by_long * np.minimum(long_votes, 1)
     return short_votes, fused.astype(np.float32)
-
-
-def boxes(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 4) boxes (y0, x0, y1, x1) from the corner keypoints, two corners a side."""
-    top_left, top_right, bottom_left, bottom_right = (points[:, k] for k in range(4))
-    return np.stack(
-        [
-            (top_left[:, 0] + top_right[:, 0]) / 2,
-            (top_left[:, 1] + bottom_left[:, 1]) / 2,
-            (bottom_left[:, 0] + bottom_right[:, 0]) / 2 + 1,
-            (top_right[:, 1] + bottom_right[:, 1]) / 2 + 1,
-        ],
-        axis=1,
-    )
 
 
 def _suppress(

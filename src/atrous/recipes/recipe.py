@@ -22,6 +22,7 @@ from atrous.systems import (
     Kind,
     build,
     described,
+    keep_learnt,
     kind_of,
 )
 from atrous.types import BadInput
@@ -155,8 +156,10 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 def tuned(fusion: AnyFusion, settings: Iterable[str]) -> AnyFusion:
     """Fusion numbers of a trained model with settings such as "fusion.instances=0" applied.
 
-    Raises: BadInput as `override`, and for anything but fusion numbers.
+    Raises: BadInput as `override`, for anything but fusion numbers, and for those of them that the
+    network has learnt.
     """
+    trained = fusion
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not path.startswith("fusion."):
@@ -166,6 +169,7 @@ def tuned(fusion: AnyFusion, settings: Iterable[str]) -> AnyFusion:
         if not equals:
             raise BadInput(f"--set {setting}: write NAME=VALUE, such as fusion.instances=50")
         fusion = _set(fusion, path.strip().split(".")[1:], text.strip(), path.strip())
+    keep_learnt(trained, fusion)
     return fusion
 
 

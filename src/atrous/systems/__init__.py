@@ -13,6 +13,7 @@ from atrous.systems.deeperlab import DeeperLab, DeeperLabLoss, DeeperLabNetwork
 from atrous.systems.deeplabv3 import DeepLabv3, DeepLabv3Network
 from atrous.systems.fcrn import FCRN, FCRNLoss, FCRNNetwork
 from atrous.systems.pspnet import PSPNet, PSPNetNetwork
+from atrous.types import BadInput
 
 AnySystem = DeeperLab | DeepLabv3 | FCRN | PSPNet
 AnyNetwork = DeeperLabNetwork | DeepLabv3Network | FCRNNetwork | PSPNetNetwork
@@ -54,6 +55,20 @@ def build(
     kind = kind_of(network)
     numbers: dict[str, Any] = {"fusion": fusion} if kind.fusion else {}
     return kind.system(network, labels, losses=losses, **numbers)  # type: ignore[arg-type]
+
+
+def keep_learnt(old: AnyFusion, new: AnyFusion) -> None:
+    """Checks that new fusion numbers leave what a trained network has learnt.
+
+    Raises: BadInput for another radius or graph, or for other statistics of boxes.
+    """
+    for name in old.learnt if old else ():
+        value = getattr(old, name)
+        if getattr(new, name) != value:
+            raise BadInput(
+                f"fusion.{name}: the network was trained with {value}, which stays: train anew for "
+                "another"
+            )
 
 
 def described(network: AnyNetwork) -> dict[str, Any]:

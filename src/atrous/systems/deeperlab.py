@@ -26,7 +26,6 @@ from atrous.semantic import semantic_parse
 from atrous.tensors import KeypointMaps, KeypointTargets, LossTerm, Maps, Targets, View
 from atrous.types import ClassMap, Parse, Sample
 
-KINDS, LINKS = len(kp.KEYPOINTS), len(kp.EDGES)
 DECODERS = ("space-to-depth", "bottom-up", "none")
 
 
@@ -158,11 +157,16 @@ class DeeperLab(nn.Module):
             self.decoder = _decoder(network, low, channels)
             channels = network.decoder_width
         wide, narrow = network.decoder_width, network.instance_width
+        kinds, links = self._counts()
         self.semantic = _head(network, channels, len(labels), width=wide)
-        self.heatmap = _head(network, channels, KINDS, width=narrow)
-        self.long = _head(network, channels, 2 * KINDS, width=narrow)
-        self.short = _head(network, channels, 2 * KINDS, width=narrow)
-        self.middle = _head(network, channels, 2 * LINKS, width=narrow)
+        self.heatmap = _head(network, channels, kinds, width=narrow)
+        self.long = _head(network, channels, 2 * kinds, width=narrow)
+        self.short = _head(network, channels, 2 * kinds, width=narrow)
+        self.middle = _head(network, channels, 2 * links, width=narrow)
+
+    def _counts(self) -> tuple[int, int]:
+        """Keypoints and edges of the graph."""
+        return len(self.fusion.joined.keypoints), len(self.fusion.joined.edges)
 
     def features(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c hm wm"]:
         """What the heads see. Source: DeeperLab, figure 2."""
@@ -194,8 +198,8 @@ class DeeperLab(nn.Module):
         size_hw = (targets.semantic.shape[-2], targets.semantic.shape[-1])
         valid = truth.valid.unsqueeze(1)
         disks = truth.heatmap & valid
-        sources = disks[:, [source for source, _ in kp.EDGES]]
-        things = (truth.instance & truth.valid).unsqueeze(1).expand(-1, KINDS, -1, -1)
+        sources = disks[:, [source for source, _ in self.fusion.joined.edges]]
+        things = (truth.instance & truth.valid).unsqueeze(1).expand_as(disks)
         numbers, radius = self.losses, self.fusion.radius_px
         semantic = bootstrapped_cross_entropy(
             resize(maps.semantic, size_hw),
@@ -256,11 +260,12 @@ class DeeperLab(nn.Module):
             array: NDArray[np.float32] = y.cpu().numpy()
             return array.reshape(*shape, *array.shape[-2:])
 
+        kinds, links = self._counts()
         encoded = kp.Encoded(
-            heatmap=plane(answer.heatmap.float().sigmoid(), KINDS),
-            short=plane(answer.short, KINDS, 2),
-            middle=plane(answer.middle, LINKS, 2),
-            long=plane(answer.long, KINDS, 2),
+            heatmap=plane(answer.heatmap.float().sigmoid(), kinds),
+            short=plane(answer.short, kinds, 2),
+            middle=plane(answer.middle, links, 2),
+            long=plane(answer.long, kinds, 2),
         )
         classes = plane(view.maps.semantic, len(self.labels)).argmax(axis=0)
         return encoded, classes.astype(self.labels.empty((0, 0)).dtype)
