@@ -39,10 +39,11 @@ def load(model: str | Path, *, device: str = "auto") -> Parser:
     """
     path = find_model(model)
     header = read_header(path)
-    system, rule = system_of(header)
+    with torch.device("meta"):  # weights come from the file: none need be drawn
+        system, rule = system_of(header)
     weights = {k: v.float() if v.is_floating_point() else v for k, v in read_weights(path).items()}
     try:
-        system.load_state_dict(weights)
+        system.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise BadInput(f"{path}: its weights do not fit its network: save it again") from error
     return Parser(system, rule, header=header, device=pick_device(device))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atrous.convert import Start, adopt, graft, located, read_start
+from atrous.convert import Begun, Start, begin, located, read_start
 from atrous.data.source import Source
 from atrous.data.transforms import Augment, InputRule, pad, resized
 from atrous.formats import read_json, write_json
@@ -40,7 +40,6 @@ from atrous.run.predict import view
 from atrous.run.train import Outcome
 from atrous.run.train import train as run_training
 from atrous.systems import AnyFusion, AnySystem
-from atrous.systems.deeperlab import DeeperLab
 from atrous.types import BadInput, Image, Parse
 
 UNFOLD_PHOTOS, CALIBRATE = 64, 32
@@ -80,7 +79,8 @@ def train(
     start = read_start(located(source)) if source and not states(run) else None
     _prepare(run, _record(chosen, data), resume=resume)
     if not states(run):
-        _initialise(system, start, stream, frozen=chosen.train.norms == "frozen")
+        begun = _initialise(system, start, stream, frozen=chosen.train.norms == "frozen")
+        _note_start(run, str(source), begun, quiet=quiet)
     outcome = run_training(
         system,
         stream,
@@ -165,16 +165,25 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
     return f"the run was started with {name} = {before}, not {now}: give the same command again"
 
 
-def _initialise(system: AnySystem, start: Start | None, stream: Stream, *, frozen: bool) -> None:
+def _initialise(
+    system: AnySystem, start: Start | None, stream: Stream, *, frozen: bool
+) -> Begun | None:
     """Public weights come in, and norms learn their statistics where training will not do it."""
-    if start is not None:
-        adopt(system, start)
-        if start.head and isinstance(system, DeeperLab):
-            graft(system, start.head)
+    begun = None if start is None else begin(system, start)
     if frozen:
         calibrate(system, torch.stack([stream[i][0] for i in range(CALIBRATE)]))
     else:
         unfold(system, _photos(stream.source, stream.rule))
+    return begun
+
+
+def _note_start(run: Path, file: str, begun: Begun | None, *, quiet: bool) -> None:
+    """What the training begins with goes into run.json, and is said in one line."""
+    path = run / "run.json"
+    note = None if begun is None else {"file": file, **asdict(begun)}
+    write_json(path, {**read_json(path), "start": note})
+    if begun is not None and not quiet:
+        print(begun.told(file), file=sys.stderr)
 
 
 def _photos(data: Source, rule: InputRule) -> Iterator[Tensor]:

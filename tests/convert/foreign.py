@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from atrous import load
-from atrous.convert import convert
+from atrous.convert import Converted, convert
 from atrous.labels import unnamed
 from atrous.nn.mobilenet import units
+from atrous.recipes.recipe import system_of
+from atrous.run.checkpoint import read_header, read_weights
 from atrous.systems import AnySystem
 from atrous.systems.deeplabv3 import DeepLabv3, DeepLabv3Network
 from atrous.weights.mobilenet import DEEPLAB_LITE, DEEPLAB_LITE_HEAD
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def blank(make: Callable[[], N]) -> N:
+    """A network in evaluation whose weights are not set: they shall all come from a file."""
+    with torch.device("meta"):
+        network = make().eval()
+    return network.to_empty(device="cpu")
 
 
 def scattered(make: Callable[[], nn.Module]) -> nn.Module:
     """A network whose weights keep the size of what they see, and none of whose norms is new."""
     torch.manual_seed(0)
-    with torch.device("meta"):
-        network = make().eval()
-    network.to_empty(device="cpu")
+    network = blank(make)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)
@@ -51,14 +60,23 @@ def write(network: nn.Module, path: Path) -> Path:
     return path
 
 
-def taken(path: Path) -> AnySystem:
+def hollow(make: Callable[[], nn.Module]) -> dict[str, Tensor]:
+    """The state_dict of a network, all zeros, in no memory to speak of."""
+    with torch.device("meta"):
+        state = make().state_dict()
+    return {k: torch.zeros((), dtype=v.dtype).expand(v.shape) for k, v in state.items()}
+
+
+def taken(path: Path) -> tuple[AnySystem, Converted]:
     """The system that a foreign file of a whole network becomes, in evaluation; leaves no file."""
     out = path.with_name("ours.safetensors")
-    convert(path, out)
-    system = load(out, device="cpu").network
+    done = convert(path, out)
+    with torch.device("meta"):
+        system, _ = system_of(read_header(out))
+    system.load_state_dict(read_weights(out), assign=True)
     for file in (path, out):
         file.unlink()
-    return system
+    return system.eval(), done
 
 
 def picture(height: int, width: int) -> Tensor:
@@ -81,104 +99,6 @@ def full_size(system: AnySystem, image: Tensor) -> Tensor:
     maps = system(image)
     size = (image.shape[-2], image.shape[-1])
     return F.interpolate(maps.semantic, size, mode="bilinear", align_corners=maps.align_corners)
-
-
-class Bottleneck(nn.Module):
-    """semseg's, which is torchvision's."""
-
-    def __init__(self, channels: int, width: int, *, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(4 * width)
-        self.downsample = None
-        if channels != 4 * width:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(channels, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn3(self.conv3(F.relu(self.bn2(self.conv2(y)))))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
-
-
-class PyramidPooling(nn.Module):
-    """semseg's PPM."""
-
-    def __init__(self, channels: int, bins: tuple[int, ...]) -> None:
-        super().__init__()
-        width = channels // len(bins)
-        self.features = nn.ModuleList(
-            nn.Sequential(
-                nn.AdaptiveAvgPool2d(n),
-                nn.Conv2d(channels, width, 1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(),
-            )
-            for n in bins
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        size = x.shape[2:]
-        levels = [
-            F.interpolate(f(x), size, mode="bilinear", align_corners=True) for f in self.features
-        ]
-        return torch.cat([x, *levels], dim=1)
-
-
-class SemsegPSPNet(nn.Module):
-    """PSPNet on ResNet-50 with the names and the graph of hszhao/semseg, which no index has.
-
-    Source: hszhao/semseg, model/pspnet.py and model/resnet.py.
-    """
-
-    def __init__(self, classes: int = 5) -> None:
-        super().__init__()
-        self.layer0 = nn.Sequential(
-            *(*_three(3, 64, stride=2), *_three(64, 64), *_three(64, 128)),
-            nn.MaxPool2d(3, stride=2, padding=1),
-        )
-        self.layer1 = _layer(128, 64, count=3)
-        self.layer2 = _layer(256, 128, count=4, stride=2)
-        self.layer3 = _dilated(_layer(512, 256, count=6, stride=2), 2)
-        self.layer4 = _dilated(_layer(1024, 512, count=3, stride=2), 4)
-        self.ppm = PyramidPooling(2048, (1, 2, 3, 6))
-        self.cls = _classifier(4096, 512, classes)
-        self.aux = _classifier(1024, 256, classes)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of both heads at the output stride."""
-        mid = self.layer3(self.layer2(self.layer1(self.layer0(x))))
-        return self.cls(self.ppm(self.layer4(mid))), self.aux(mid)
-
-
-def _three(channels: int, width: int, *, stride: int = 1) -> tuple[nn.Module, ...]:
-    conv = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
-    return conv, nn.BatchNorm2d(width), nn.ReLU()
-
-
-def _layer(channels: int, width: int, *, count: int, stride: int = 1) -> nn.Sequential:
-    first = Bottleneck(channels, width, stride=stride)
-    return nn.Sequential(first, *(Bottleneck(4 * width, width, stride=1) for _ in range(1, count)))
-
-
-def _dilated(layer: nn.Sequential, rate: int) -> nn.Sequential:
-    for name, module in layer.named_modules():
-        if name.endswith("conv2"):
-            conv = cast("Any", module)
-            conv.dilation, conv.padding, conv.stride = (rate, rate), (rate, rate), (1, 1)
-        elif name.endswith("downsample.0"):
-            cast("Any", module).stride = (1, 1)
-    return layer
-
-
-def _classifier(channels: int, width: int, classes: int) -> nn.Sequential:
-    last = nn.Conv2d(width, classes, 1)
-    return nn.Sequential(*_three(channels, width), nn.Dropout2d(0.1), last)
 
 
 def as_tensorflow(peer: nn.Module) -> dict[str, Any]:
@@ -216,17 +136,26 @@ def _scopes() -> dict[str, str]:
     return {**rows, "segmentation_head.classifier": "logits/semantic"}
 
 
-def mobile_deeplab(path: Path, *, classes: int = 3) -> Path:
-    """A file in the layout deeplab-lite."""
+@cache
+def _mobile_state() -> dict[str, Tensor]:
+    """Of a DeepLabv3 on MobileNetV2 with three classes; of its norms, the biases alone count."""
     torch.manual_seed(0)
     network = DeepLabv3Network("mobilenet-v2", multi_grid=(), aspp_rates=())
-    state = DeepLabv3(network, unnamed(classes)).state_dict()
-    file: dict[str, Tensor] = {}
+    state = DeepLabv3(network, unnamed(3)).state_dict()
+    return {k: 0.1 * torch.randn(v.shape) if k.endswith("bias") else v for k, v in state.items()}
+
+
+def mobile_deeplab(path: Path, *, classes: int = 3) -> Path:
+    """A file in the layout deeplab-lite."""
+    state, file = _mobile_state(), {}
     for there, here in DEEPLAB_LITE.items():
         if f"{here}.conv.weight" in state:
             file[f"{there}.weight"] = state[f"{here}.conv.weight"]
             file[f"{there}.bias"] = state[f"{here}.norm.bias"]
     file |= {there: state[here] for there, here in DEEPLAB_LITE_HEAD.items()}
+    generator = torch.Generator().manual_seed(classes)
+    file["logits.weight"] = 0.1 * torch.randn(classes, 256, 1, 1, generator=generator)
+    file["logits.bias"] = torch.randn(classes, generator=generator)
     save_file(file, path)
     return path
 

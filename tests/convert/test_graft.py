@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from foreign import blank, mobile_deeplab
+from safetensors.torch import load_file, save
+from starts import PASCAL
+from torch import nn
 
-from atrous.convert import adopt, graft, read_start
-from atrous.convert.graft import VOC_CLASSES
+from atrous.convert import adopt, begin, convert, graft, read_start
+from atrous.convert.graft import VOC_CLASSES, head_of
 from atrous.labels import Label, LabelSpace
+from atrous.nn.context import ASPP
 from atrous.nn.statistics import calibrate, unfold
+from atrous.run.checkpoint import write_model
+from atrous.systems import described
 from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
-
-PASCAL = "deeplabv3_mnv2_pascal.safetensors"
+from atrous.systems.deeplabv3 import DeepLabv3, DeepLabv3Network
 
 
 def system(*names: str, width: int = 48, kernel: int = 3, output_stride: int = 16) -> DeeperLab:
@@ -94,6 +101,79 @@ def test_where_no_class_is_known_or_the_decoder_is_narrow_nothing_changes(
     before = {k: v.clone() for k, v in ours.state_dict().items()}
     assert graft(ours, head()) == ()
     assert all(torch.equal(v, before[k]) for k, v in ours.state_dict().items())
+
+
+@pytest.mark.parametrize("width", [16, 256])
+def test_a_head_that_does_not_fit_changes_nothing(tmp_path: Path, width: int) -> None:
+    path = mobile_deeplab(tmp_path / "x.safetensors", classes=21 if width == 16 else 19)
+    labels = system(*VOC_CLASSES).labels
+    small = DeeperLabNetwork(aspp_width=width, decoder_width=48, instance_width=8, kernel=3)
+    assert begin(DeeperLab(small, labels), read_start(path)).grafted == ()
+
+
+def starts_alike(path: Path, *, names: tuple[str, ...]) -> None:
+    """A public file and what `convert` makes of it begin a training with equal bytes."""
+    converted = path.with_name("converted.safetensors")
+    convert(path, converted)
+    begun = []
+    for file in (path, converted):
+        ours = system(*names)
+        told = begin(ours, read_start(file))
+        begun.append((told.grafted, told.left_out, told.new, save(ours.state_dict())))
+    assert begun[0] == begun[1]
+    assert begun[0][0] == tuple(name for name in VOC_CLASSES if name in names)
+    assert begun[0][2] == ("context.atrous", "heatmap", "long", "short", "middle")
+
+
+def test_a_converted_file_begins_a_training_as_the_public_one_does(tmp_path: Path) -> None:
+    path = mobile_deeplab(tmp_path / "x.safetensors", classes=21)
+    starts_alike(path, names=("road", "person", "cat"))
+
+
+def test_the_converted_voc_model_begins_a_training_as_the_public_one_does(
+    shared: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / PASCAL
+    path.write_bytes((shared / "weights" / PASCAL).read_bytes())
+    starts_alike(path, names=VOC_CLASSES)
+
+
+def test_a_head_whose_norm_has_learnt_is_folded_into_a_bias() -> None:
+    torch.manual_seed(0)
+    context = ASPP(6, width=4, rates=(), output_stride=16, separable=False).eval()
+    for name, value in context.project.norm.state_dict().items():
+        if value.ndim:
+            nn.init.uniform_(value, 0.5, 2.0 + (name == "bias"))
+    weights = {f"context.{k}": v for k, v in context.state_dict().items()}
+    both = {"classifier.weight": torch.zeros(1), "classifier.bias": torch.zeros(1)}
+    folded, joined = head_of({**weights, **both}), torch.randn(1, 8, 3, 3)
+    kernel, bias = folded["concat_projection.weight"], folded["concat_projection.bias"]
+    with torch.no_grad():
+        torch.testing.assert_close(F.conv2d(joined, kernel, bias).relu(), context.project(joined))
+
+
+@pytest.mark.parametrize(
+    ("names", "choice"),
+    [
+        (tuple(f"class {i}" for i in range(21)), {}),
+        (VOC_CLASSES, {"padding": "same"}),
+        (VOC_CLASSES, {"extra_conv": True}),
+        (VOC_CLASSES, {"aspp_rates": (6,)}),
+    ],
+)
+def test_a_model_of_ours_with_other_classes_or_another_end_brings_no_head(
+    tmp_path: Path, names: tuple[str, ...], choice: dict[str, Any]
+) -> None:
+    plain = DeepLabv3Network("mobilenet-v2", multi_grid=(), aspp_rates=(), aspp_width=8)
+    network = replace(plain, **choice)
+    labels = system(*names).labels
+    model = blank(lambda: DeepLabv3(network, labels))
+    header = {"network": described(network), "labels": labels.to_json()}
+    write_model(tmp_path / "x.safetensors", model.state_dict(), header)
+    assert read_start(tmp_path / "x.safetensors").head == {}
+    header = {"network": described(plain), "labels": system(*VOC_CLASSES).labels.to_json()}
+    write_model(tmp_path / "x.safetensors", model.state_dict(), header)
+    assert read_start(tmp_path / "x.safetensors").head
 
 
 def test_the_public_voc_model_keeps_its_answer_in_deeperlab(shared: Path) -> None:

@@ -44,12 +44,16 @@ def convert(
     import sys
 
     from atrous.convert import convert as turn
+    from atrous.convert.naming import grouped
 
     if out.exists():
         raise BadInput(f"{out}: is there already: choose another --out")
     done = turn(file, out, layout=layout)
     what = f"{done.system}, {done.classes} classes" if done.system else "a backbone, for --init"
     print(f"{file}: {done.layout}, now {what}: {out}", file=sys.stderr)
+    if done.left_out:
+        told = f"left out {len(done.left_out)} of its tensors: {grouped(done.left_out)}"
+        print(f"{file}: {told}", file=sys.stderr)
     return 0
 
 

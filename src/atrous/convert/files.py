@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from atrous.convert.naming import is_counter
 from atrous.run.checkpoint import Weights, read_weights
 from atrous.types import BadInput
 from atrous.weights.tensorflow import LEAVES, from_tensorflow
@@ -73,29 +74,41 @@ def _unnested(found: Any) -> Mapping[str, Any]:
     return {str(k): v for k, v in found.items()}
 
 
-def renamed(weights: Weights, modules: Mapping[str, str], *, whole: str | None = None) -> Weights:
-    """The tensors of the modules that a key map knows, under our names.
+def renamed(
+    weights: Weights, modules: Mapping[str, str], *, whole: str | None = None
+) -> dict[str, str]:
+    """Our names -> those in the file, of the tensors whose modules a key map knows.
 
     whole  a prefix under which the map must know every module
 
     Raises: ValueError for another module there: the network is a different one.
     """
-    ours: Weights = {}
-    for name, value in weights.items():
+    sources: dict[str, str] = {}
+    for name in weights:
         module, _, leaf = name.rpartition(".")
         if whole is not None and name.startswith(whole) and module not in modules:
             raise ValueError(f"has {name}, which that network has not")
-        if module in modules and leaf != "num_batches_tracked":
-            ours[f"{modules[module]}.{leaf}"] = value.float()
-    return ours
+        if module in modules and not is_counter(name):
+            sources[f"{modules[module]}.{leaf}"] = name
+    return sources
 
 
-def renamed_from_tensorflow(weights: Weights, scopes: Mapping[str, str]) -> Weights:
-    """The variables of the scopes that a key map knows, under our names and in our layout."""
-    ours: Weights = {}
-    for name, value in weights.items():
-        scope, _, leaf = name.removesuffix(":0").rpartition("/")
+def renamed_from_tensorflow(weights: Weights, scopes: Mapping[str, str]) -> dict[str, str]:
+    """Our names -> those in the file, of the variables whose scopes a key map knows."""
+    sources: dict[str, str] = {}
+    for name in weights:
+        scope, leaf = _variable(name)
         if scope in scopes and leaf in LEAVES:
-            array = from_tensorflow(f"{scope}/{leaf}", value.float().numpy())
-            ours[f"{scopes[scope]}.{LEAVES[leaf]}"] = torch.from_numpy(np.array(array))
-    return ours
+            sources[f"{scopes[scope]}.{LEAVES[leaf]}"] = name
+    return sources
+
+
+def in_our_layout(name: str, value: Tensor) -> Tensor:
+    """A TensorFlow variable as our tensor."""
+    array = from_tensorflow("/".join(_variable(name)), value.float().numpy())
+    return torch.from_numpy(np.array(array))
+
+
+def _variable(name: str) -> tuple[str, str]:
+    scope, _, leaf = name.removesuffix(":0").rpartition("/")
+    return scope, leaf

@@ -22,6 +22,9 @@ from atrous.run.checkpoint import Weights
 from atrous.systems.deeperlab import DeeperLab
 
 CELLS = BLOCK * BLOCK
+LEAVES = ("weight", "bias", "running_mean", "running_var")
+NORM_EPS = 1e-5
+"""Of the norm behind the join of a pyramid's branches."""
 
 VOC_CLASSES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
@@ -29,6 +32,26 @@ VOC_CLASSES = (
     *("sheep", "sofa", "train", "tvmonitor"),
 )
 """In the order of public checkpoints."""
+HEAD = ("context.project.", "classifier.")
+"""What the modules of DeepLabv3 begin with that make up the head."""
+BRANCHES = 2
+"""Image pooling and the 1x1 convolution, with which DeeperLab's pyramid begins too."""
+PARTS = ("context.project", "decoder", "semantic")
+"""DeeperLab's modules that carry it."""
+
+
+def head_of(weights: Weights) -> Weights:
+    """The head of a DeepLabv3 of ours as public files have it: its norm is folded into a bias."""
+    norm = {leaf: weights[f"context.project.norm.{leaf}"].double() for leaf in LEAVES}
+    # In 64 bits: a norm that came folded gives back the very numbers that it came with.
+    scale = norm["weight"] / (norm["running_var"] + NORM_EPS).sqrt()
+    kernel = weights["context.project.conv.weight"].double() * scale[:, None, None, None]
+    return {
+        "concat_projection.weight": kernel.float(),
+        "concat_projection.bias": (norm["bias"] - norm["running_mean"] * scale).float(),
+        "logits.weight": weights["classifier.weight"],
+        "logits.bias": weights["classifier.bias"],
+    }
 
 
 def graft(system: DeeperLab, head: Weights) -> tuple[str, ...]:
@@ -36,16 +59,15 @@ def graft(system: DeeperLab, head: Weights) -> tuple[str, ...]:
 
     head  `concat_projection` and `logits`, each with weight and bias, as deeplab-lite files have
 
-    Returns the names of the classes that both know; nothing is changed if there is none, or if the
-    decoder is another one or too narrow. Afterwards `system` in evaluation answers those classes'
-    logits, but for their mean.
+    Returns the names of the classes that both know; nothing is changed if there is none, if the
+    head has other classes or stands on branches of another width, or if the decoder is another one
+    or too narrow. Afterwards `system` in evaluation answers those classes' logits, but for their
+    mean.
     """
     names = [label.name for label in system.labels.labels]
     known = tuple(name for name in VOC_CLASSES if name in names)
     width = 2 * len(known)
-    network = system.network
-    has_path = network.aspp and network.deep_heads and network.decoder == "space-to-depth"
-    if not known or not has_path or network.decoder_width < width:
+    if not known or not _has_path(system, head) or system.network.decoder_width < width:
         return ()
     rows = torch.tensor([VOC_CLASSES.index(name) for name in known])
     large = system.semantic.large
@@ -58,6 +80,17 @@ def graft(system: DeeperLab, head: Weights) -> tuple[str, ...]:
         _pass_on(large.pointwise, slice(0, width))
         _answer(system.semantic.classifier, [names.index(name) for name in known])
     return known
+
+
+def _has_path(system: DeeperLab, head: Weights) -> bool:
+    network, joined = system.network, tuple(head["concat_projection.weight"].shape)
+    return (
+        network.aspp
+        and network.deep_heads
+        and network.decoder == "space-to-depth"
+        and joined == (network.aspp_width, BRANCHES * network.aspp_width, 1, 1)
+        and tuple(head["logits.weight"].shape) == (len(VOC_CLASSES), network.aspp_width, 1, 1)
+    )
 
 
 def _join(block: ConvNorm, head: Weights) -> None:

@@ -7,16 +7,18 @@ only begin a training.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from atrous.convert.files import renamed, renamed_from_tensorflow
+from atrous.convert.files import in_our_layout, renamed, renamed_from_tensorflow
+from atrous.convert.graft import VOC_CLASSES
+from atrous.convert.naming import is_counter
+from atrous.convert.start import Start
 from atrous.data.transforms import InputRule
 from atrous.nn.backbone import Layout, build_backbone
 from atrous.run.checkpoint import Weights
-from atrous.systems import AnyNetwork
 from atrous.systems.deeplabv3 import DeepLabv3Network
 from atrous.systems.pspnet import PSPNetNetwork
 from atrous.weights.heads import SEMSEG_HEAD, TORCHVISION_DEEPLABV3, TORCHVISION_FCN
@@ -35,39 +37,14 @@ from atrous.weights.resnet import (
 from atrous.weights.tensorflow import tensorflow_mobilenet_v2, tensorflow_xception
 from atrous.weights.xception import timm_xception
 
-IMAGENET = InputRule(
-    mean=(123.675, 116.28, 103.53), scale=(58.395, 57.12, 57.375), longest_side=0, multiple=8
-)
 MOBILE = InputRule(longest_side=513, enlarge=True, square=True)
 HALF = "mobilenet-v2-half"
 TORCHVISION_EPS = 1e-5
 DEPTHS = {6: 50, 23: 101, 36: 152, 48: 269}
 """Units of block 3 -> depth."""
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Weights to begin with, under our names.
-
-    layout   "atrous", or a public one
-    network  the network that the weights make up; None where they are a backbone's alone
-    backbone its name; empty where `network` says it, or where the file is ours
-    root     of that backbone, if it is a ResNet
-    rule     the input that they were trained with
-    folded   names of the blocks whose norm came folded into a bias
-    eps      of the norms of a mobile backbone, where it is not ours
-    head     the classifying end of a DeepLabv3 on VOC classes, under its own names; see `graft`
-    """
-
-    layout: str
-    weights: Weights
-    network: AnyNetwork | None = None
-    backbone: str = ""
-    root: str = "7x7"
-    rule: InputRule = IMAGENET
-    folded: tuple[str, ...] = ()
-    eps: float | None = None
-    head: Weights = field(default_factory=dict)
+XCEPTIONS = {13: 41, 21: 65, 23: 71}
+"""timm's blocks -> depth."""
+JOIN = "context.project.conv.weight"
 
 
 Reader = Callable[[Weights], Start]
@@ -95,33 +72,39 @@ def recognise(weights: Weights, layout: str | None = None) -> str | None:
     return next((name for name in names if LAYOUTS[name][0](weights)), None)
 
 
-def _has(*names: str) -> Callable[[Weights], bool]:
-    return lambda weights: all(name in weights for name in names)
-
-
 def _starts(*prefixes: str) -> Callable[[Weights], bool]:
+    """Whether a key starts with any of these: one that is lost hides no network."""
     return lambda weights: any(name.startswith(prefixes) for name in weights)
 
 
+def _all(*rules: Callable[[Weights], bool]) -> Callable[[Weights], bool]:
+    return lambda weights: all(rule(weights) for rule in rules)
+
+
+def _start(layout: str, weights: Weights, sources: dict[str, str]) -> Start:
+    """The tensors of a file under our names."""
+    ours = {here: weights[there].float() for here, there in sources.items()}
+    return Start(layout, ours, sources=sources)
+
+
 def _ours(weights: Weights) -> Start:
-    kept = {k: v.float() for k, v in weights.items() if "num_batches_tracked" not in k}
-    return Start("atrous", kept)
+    return _start("atrous", weights, {name: name for name in weights if not is_counter(name)})
 
 
 def _deeplab_lite(weights: Weights) -> Start:
-    ours: Weights = {}
+    sources: dict[str, str] = {}
     for there, here in DEEPLAB_LITE.items():
         if f"{there}.weight" in weights:
-            ours[f"{here}.conv.weight"] = weights[f"{there}.weight"].float()
-            ours[f"{here}.norm.bias"] = weights[f"{there}.bias"].float()
+            sources[f"{here}.conv.weight"] = f"{there}.weight"
+            sources[f"{here}.norm.bias"] = f"{there}.bias"
     head = {there: weights[there].float() for there in DEEPLAB_LITE_HEAD if there in weights}
-    ours |= {DEEPLAB_LITE_HEAD[there]: value for there, value in head.items()}
-    start = Start(
-        "deeplab-lite",
-        ours,
+    sources |= {DEEPLAB_LITE_HEAD[there]: there for there in head}
+    is_voc = len(head) == len(DEEPLAB_LITE_HEAD) and len(head["logits.bias"]) == len(VOC_CLASSES)
+    start = replace(
+        _start("deeplab-lite", weights, sources),
         rule=MOBILE,
-        folded=tuple(k.removesuffix(".conv.weight") for k in ours if k.endswith(".conv.weight")),
-        head=head if len(head) == len(DEEPLAB_LITE_HEAD) else {},
+        folded=tuple(k.removesuffix(".conv.weight") for k in sources if k.endswith(".conv.weight")),
+        head=head if is_voc else {},
     )
     return _mobile(start, whole=bool(head))
 
@@ -155,13 +138,13 @@ def _padded(name: str, value: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _torchvision_mobile(weights: Weights) -> Start:
-    ours = renamed(weights, TORCHVISION_MOBILENET_V2)
-    return _mobile(Start("torchvision", ours, eps=TORCHVISION_EPS), whole=False)
+    start = _start("torchvision", weights, renamed(weights, TORCHVISION_MOBILENET_V2))
+    return _mobile(replace(start, eps=TORCHVISION_EPS), whole=False)
 
 
 def _timm_mobile(weights: Weights) -> Start:
-    ours = renamed(weights, timm_mobilenet_v2(), whole="blocks.")
-    return _mobile(Start("timm", ours, eps=TORCHVISION_EPS), whole=False)
+    start = _start("timm", weights, renamed(weights, timm_mobilenet_v2(), whole="blocks."))
+    return _mobile(replace(start, eps=TORCHVISION_EPS), whole=False)
 
 
 def _resnet(
@@ -171,8 +154,8 @@ def _resnet(
 
     def read(weights: Weights) -> Start:
         depth = _depth(weights)
-        ours = renamed(weights, modules(depth), whole="layer")
-        return Start(layout, ours, backbone=f"resnet-{depth}", root=root)
+        start = _start(layout, weights, renamed(weights, modules(depth), whole="layer"))
+        return replace(start, backbone=f"resnet-{depth}", root=root)
 
     return read
 
@@ -182,20 +165,23 @@ def _torchvision_segmenter(weights: Weights) -> Start:
 
     The pyramid there is joined in another order, and one 3x3 convolution more follows it.
     """
-    backbone = {k.removeprefix("backbone."): v for k, v in weights.items()}
     depth = _depth(weights, "backbone.")
-    ours = renamed(backbone, torchvision_resnet(depth), whole="layer")
-    if "classifier.0.project.0.weight" not in weights:
-        ours |= renamed(weights, TORCHVISION_FCN)
-        has_auxiliary = "aux_classifier.0.weight" in weights
-        return Start("torchvision", ours, network=_fcn(depth, auxiliary=has_auxiliary))
-    ours |= renamed(weights, TORCHVISION_DEEPLABV3)
-    joined = ours["context.project.conv.weight"]
+    rows = {f"backbone.{there}": here for there, here in torchvision_resnet(depth).items()}
+    is_fcn = not _starts("classifier.0.convs.", "classifier.0.project.")(weights)
+    rows |= TORCHVISION_FCN if is_fcn else TORCHVISION_DEEPLABV3
+    start = _start("torchvision", weights, renamed(weights, rows, whole="backbone.layer"))
+    if is_fcn:
+        has_auxiliary = _starts("aux_classifier.")(weights)
+        return replace(start, network=_fcn(depth, auxiliary=has_auxiliary))
+    joined = start.weights[JOIN]
     width = joined.shape[1] // 5
-    ours["context.project.conv.weight"] = torch.cat(
-        [joined[:, 4 * width :], joined[:, : 4 * width]], dim=1
-    )
-    network = DeepLabv3Network(
+    in_our_order = torch.cat([joined[:, 4 * width :], joined[:, : 4 * width]], dim=1)
+    weights = {**start.weights, JOIN: in_our_order}
+    return replace(start, weights=weights, network=_deeplabv3(depth))
+
+
+def _deeplabv3(depth: int) -> DeepLabv3Network:
+    return DeepLabv3Network(
         backbone=f"resnet-{depth}",
         output_stride=8,
         multi_grid=(),
@@ -204,7 +190,6 @@ def _torchvision_segmenter(weights: Weights) -> Start:
         extra_conv=True,
         align_corners=False,
     )
-    return Start("torchvision", ours, network=network)
 
 
 def _fcn(depth: int, *, auxiliary: bool) -> PSPNetNetwork:
@@ -221,60 +206,72 @@ def _fcn(depth: int, *, auxiliary: bool) -> PSPNetNetwork:
 
 
 def _timm_xception(weights: Weights) -> Start:
-    modules = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
-    depth = {13: 41, 21: 65, 23: 71}.get(modules, 0)
-    ours = renamed(weights, timm_xception(depth), whole="blocks.")
-    return Start("timm", ours, backbone=f"xception-{depth}", rule=MOBILE)
+    blocks = len({name.split(".")[1] for name in weights if name.startswith("blocks.")})
+    if blocks not in XCEPTIONS:
+        raise ValueError(f"has {blocks} blocks, not {', '.join(map(str, XCEPTIONS))}")
+    depth = XCEPTIONS[blocks]
+    start = _start("timm", weights, renamed(weights, timm_xception(depth), whole="blocks."))
+    return replace(start, backbone=f"xception-{depth}", rule=MOBILE)
 
 
 def _semseg_pspnet(weights: Weights) -> Start:
     depth = _depth(weights)
-    ours = renamed(weights, semseg_pspnet(depth) | SEMSEG_HEAD, whole="layer")
+    rows = semseg_pspnet(depth) | SEMSEG_HEAD
     network = PSPNetNetwork(
-        backbone=f"resnet-{depth}", auxiliary="aux.0.weight" in weights, bins=(1, 2, 3, 6)
+        backbone=f"resnet-{depth}", auxiliary=_starts("aux.")(weights), bins=(1, 2, 3, 6)
     )
-    return Start("semseg", ours, network=network)
+    start = _start("semseg", weights, renamed(weights, rows, whole="layer"))
+    return replace(start, network=network)
 
 
 def _tensorflow(weights: Weights) -> Start:
     if _starts("MobilenetV2/")(weights):
-        ours = renamed_from_tensorflow(weights, tensorflow_mobilenet_v2())
-        is_plus = _starts("decoder/", "aspp1")(weights)  # a head that is none of ours
-        start = _mobile(
-            Start("tf-deeplab", ours, rule=MOBILE),
-            whole=_starts("classifier.", "context.")(ours) and not is_plus,
-        )
-        if isinstance(start.network, DeepLabv3Network):
-            return replace(start, network=replace(start.network, padding="same"))
-        return start
+        return _tensorflow_mobile(weights)
     depth = next(int(n.split("/")[0].split("_")[1]) for n in weights if n.startswith("xception_"))
-    ours = renamed_from_tensorflow(weights, tensorflow_xception(depth))
-    return Start("tf-deeplab", ours, backbone=f"xception-{depth}", rule=MOBILE)
+    start = _tensorflow_start(weights, tensorflow_xception(depth))
+    return replace(start, backbone=f"xception-{depth}")
 
 
+def _tensorflow_mobile(weights: Weights) -> Start:
+    start = _tensorflow_start(weights, tensorflow_mobilenet_v2())
+    has_head = _starts("classifier.", "context.")(start.weights)
+    is_plus = _starts("decoder/", "aspp1")(weights)  # a head that is none of ours
+    start = _mobile(start, whole=has_head and not is_plus)
+    if isinstance(start.network, DeepLabv3Network):
+        return replace(start, network=replace(start.network, padding="same"))
+    return start
+
+
+def _tensorflow_start(weights: Weights, scopes: dict[str, str]) -> Start:
+    sources = renamed_from_tensorflow(weights, scopes)
+    ours = {here: in_our_layout(there, weights[there]) for here, there in sources.items()}
+    return Start("tf-deeplab", ours, sources=sources, rule=MOBILE)
+
+
+LAYER = _starts("layer3.")
 LAYOUTS: dict[str, tuple[Callable[[Weights], bool], Reader]] = {
     "atrous": (
         _starts("backbone.stem.conv.", "backbone.root.0.conv.", "category.backbone."),
         _ours,
     ),
-    "deeplab-lite": (_has("backbone.stem.bias"), _deeplab_lite),
-    "torchvision": (_has("backbone.layer3.0.conv1.weight"), _torchvision_segmenter),
-    "torchvision-mobilenet": (_has("features.0.0.weight"), _torchvision_mobile),
-    "semseg": (_has("layer0.0.weight", "cls.0.weight"), _semseg_pspnet),
+    "deeplab-lite": (_starts("backbone.stem.", "backbone.blocks.0.depthwise."), _deeplab_lite),
+    "torchvision": (_starts("backbone.layer3."), _torchvision_segmenter),
+    "torchvision-mobilenet": (_starts("features.0.0.", "features.1.conv."), _torchvision_mobile),
+    "semseg": (_all(_starts("layer0."), _starts("cls.")), _semseg_pspnet),
     "semseg-resnet": (
-        _has("conv3.weight", "layer3.0.conv1.weight"),
+        _all(_starts("conv3.", "bn3."), LAYER),
         _resnet("semseg", semseg_resnet, root="deep"),
     ),
     "timm-resnets": (
-        _has("conv1.0.weight", "layer3.0.conv1.weight"),
+        _all(_starts("conv1.0.", "conv1.1.", "conv1.3."), LAYER),
         _resnet("timm", timm_deep_resnet, root="deep"),
     ),
     "torchvision-resnet": (
-        _has("conv1.weight", "layer3.0.conv1.weight"),
+        _all(_starts("conv1.", "bn1."), LAYER),
         _resnet("torchvision", torchvision_resnet, root="7x7"),
     ),
-    "timm-xception": (_has("blocks.0.stack.conv1.conv_dw.weight"), _timm_xception),
-    "timm-mobilenet": (_has("conv_stem.weight", "blocks.0.0.conv_dw.weight"), _timm_mobile),
+    "timm-xception": (_starts("blocks.0.stack.conv1."), _timm_xception),
+    "timm-mobilenet": (_all(_starts("conv_stem.", "bn1."), _starts("blocks.0.0.")), _timm_mobile),
     "tf-deeplab": (_starts("MobilenetV2/", "xception_"), _tensorflow),
 }
 """How each layout is recognised, and read. The first that fits counts."""

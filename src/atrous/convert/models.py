@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from safetensors.torch import save
 from torch import nn
 
+from atrous.convert.adopt import FOLDED, adopt
 from atrous.convert.graft import VOC_CLASSES
-from atrous.convert.layouts import Start
-from atrous.convert.start import adopt, read_start
+from atrous.convert.naming import is_counter, named
+from atrous.convert.read import read_start
+from atrous.convert.start import Start
 from atrous.labels import Label, LabelSpace, distinct_colours
 from atrous.nn.backbone import Layout, build_backbone
 from atrous.run.checkpoint import Weights, canonical, write_bytes, write_model
@@ -27,19 +30,20 @@ NAMES = {21: VOC_CLASSES, 19: CITYSCAPES_CLASSES}
 """What the classes of public networks are called, by how many there are."""
 CLASSIFIERS = ("classifier", "head.2", "auxiliary.2")
 """Our names of what answers the logits."""
-FOLDED = ("weight", "running_mean", "running_var")
-"""What a norm that came folded into a bias does not have in the file."""
-NAMED = 6
-"""How many tensors are named that do not fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What became of a file: its layout, its system or None for a backbone, its classes."""
+    """What became of a file.
+
+    system    None for a backbone
+    left_out  names in the file of what the model has no place for; counters of steps are not told
+    """
 
     layout: str
     system: str | None
     classes: int
+    left_out: tuple[str, ...]
 
 
 def convert(path: Path, out: Path, *, layout: str | None = None) -> Converted:
@@ -56,13 +60,11 @@ def convert(path: Path, out: Path, *, layout: str | None = None) -> Converted:
     if start.layout == "atrous":
         raise BadInput(f"{path}: is in our layout already: use it as it is")
     if start.network is None:
-        _write_backbone(path, out, start)
-        return Converted(start.layout, None, 0)
-    labels = _labels(start.weights)
-    system = build(start.network, labels, fusion=None)
-    _check_whole(path, system.state_dict(), start)
-    adopt(system, start)
-    network = described(start.network)
+        return Converted(start.layout, None, 0, _write_backbone(path, out, start))
+    labels, network = _labels(start.weights), described(start.network)
+    with torch.device("meta"):
+        system = build(start.network, labels, fusion=None)
+    left_out = _fill(path, system, start)
     header = {
         "network": network,
         "labels": labels.to_json(),
@@ -71,24 +73,37 @@ def convert(path: Path, out: Path, *, layout: str | None = None) -> Converted:
         "recipe": {"converted": start.layout},
     }
     write_model(out, system.state_dict(), header)
-    return Converted(start.layout, network["system"], len(labels))
+    return Converted(start.layout, network["system"], len(labels), left_out)
 
 
-def _write_backbone(path: Path, out: Path, start: Start) -> None:
+def _write_backbone(path: Path, out: Path, start: Start) -> tuple[str, ...]:
     """Weights that need nothing more to be known of them, without a model's header: it is none."""
-    backbone = build_backbone(start.backbone, Layout(root=start.root))
+    with torch.device("meta"):
+        backbone = build_backbone(start.backbone, Layout(root=start.root))
     holder = nn.ModuleDict({"backbone": backbone})
-    _check_whole(path, holder.state_dict(), start)
-    adopt(holder, start)
+    left_out = _fill(path, holder, start)
     told = {"from": start.layout, "name": start.backbone, "root": start.root}
     write_bytes(out, save(holder.state_dict(), {"backbone": canonical(told)}))
+    return left_out
+
+
+def _fill(path: Path, network: nn.Module, start: Start) -> tuple[str, ...]:
+    """Every tensor of a network without memory comes from the file; returns what is left there."""
+    own = network.state_dict()
+    _check_whole(path, own, start)
+    network.to_empty(device="cpu")
+    for name, counter in network.named_buffers():
+        if is_counter(name):
+            counter.zero_()
+    adopt(network, start)
+    return start.unused(own)
 
 
 def _labels(weights: Weights) -> LabelSpace:
     """Names by the number of classes; public networks do not carry any."""
     known = (weights.get(f"{name}.{leaf}") for name in CLASSIFIERS for leaf in ("bias", "weight"))
-    # One that is not there is named by the check of the whole.
-    count = next((len(logits) for logits in known if logits is not None and logits.ndim), 1)
+    # One that is not there, or is empty, is named by the check of the whole.
+    count = next((len(x) for x in known if x is not None and x.ndim and len(x)), 1)
     names = NAMES.get(count, tuple(f"class {i}" for i in range(count)))
     stuff, colours = STUFF.get(count, ()), distinct_colours(count)
     return LabelSpace(
@@ -99,20 +114,13 @@ def _labels(weights: Weights) -> LabelSpace:
 def _check_whole(path: Path, own: Weights, start: Start) -> None:
     """Every tensor of the network must come from the file, in its shape."""
     folded = {f"{block}.norm.{leaf}" for block in start.folded for leaf in FOLDED}
-    wanted = {k for k in own if not k.endswith("num_batches_tracked")} - folded
+    wanted = {k for k in own if not is_counter(k)} - folded
     missing = sorted(k for k in wanted if k not in start.weights)
     odd = sorted(k for k in wanted - set(missing) if start.weights[k].shape != own[k].shape)
-    told = (_counted(missing, "missing"), _counted(odd, "of another shape"))
-    if missing or odd:
+    told = [f"missing {named(missing)}"] * bool(missing)
+    told += [f"of another shape {named(odd)}"] * bool(odd)
+    if told:
         raise BadInput(
-            f"{path}: does not fit {start.layout}'s network, {', '.join(t for t in told if t)}: "
+            f"{path}: does not fit {start.layout}'s network, {', '.join(told)}: "
             "fetch it again, or convert another"
         )
-
-
-def _counted(names: list[str], how: str) -> str:
-    """At most six of the names, how many more there are, and what is the matter with them."""
-    if not names:
-        return ""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{how} {', '.join(names[:NAMED])}{more}"
