@@ -71,16 +71,19 @@ def train(
     """
     chosen = override(find(recipe) if isinstance(recipe, str) else recipe, settings)
     run, place = Path(out), torch.device(device)
-    _check(chosen, data)
+    _check(chosen, data, val)
     torch.manual_seed(chosen.seed)
     system = chosen.build(data.labels)
     stream = _stream(chosen, data, system)
-    source = init or chosen.init_from
-    start = read_start(located(source)) if source and not states(run) else None
-    _prepare(run, _record(chosen, data), resume=resume)
+    source, record = str(init or chosen.init_from), _record(chosen, data)
+    _prepare(run, record, source, resume=resume)
     if not states(run):
+        start = read_start(located(source)) if source else None
         begun = _initialise(system, start, stream, frozen=chosen.train.norms == "frozen")
-        _note_start(run, str(source), begun, quiet=quiet)
+        note = None if begun is None else {"file": source, **asdict(begun)}
+        write_json(run / "run.json", {**record, "start": note})
+        if begun is not None and not quiet:
+            print(begun.told(source), file=sys.stderr)
     outcome = run_training(
         system,
         stream,
@@ -105,7 +108,9 @@ def _stream(recipe: Recipe, data: Source, system: AnySystem) -> Stream:
     return Stream(data, system.encode, recipe.input, augment, recipe.seed, numbers.batch)
 
 
-def _check(recipe: Recipe, data: Source) -> None:
+def _check(recipe: Recipe, data: Source, val: Source | None) -> None:
+    if recipe.train.eval_every and val is None:
+        raise BadInput("train.eval_every needs validation data: name it with --val-split")
     if recipe.train.anchor and getattr(recipe.losses, "stage", "category") != "category":
         raise BadInput(
             "train.anchor holds the semantic answer, which this stage does not train: set it to 0"
@@ -139,21 +144,24 @@ def _program() -> str:
     return "atrous" if name == "__main__.py" else name
 
 
-def _prepare(run: Path, record: dict[str, Any], *, resume: bool) -> None:
-    """Makes a new run's folder, or checks that an old one can go on; restores its threads."""
+def _prepare(run: Path, record: dict[str, Any], source: str, *, resume: bool) -> None:
+    """Checks that a run can begin here, or that an old one can go on; restores its threads."""
     path = run / "run.json"
+    before = read_json(path) if path.exists() else None
+    is_ours = isinstance(before, dict) and {"recipe", "threads"} <= set(before)
+    if before is not None and not is_ours:
+        raise BadInput(f"{path}: not what a run leaves: choose another --out")
     if not resume:
         if states(run) or (run / "last.safetensors").exists():
             raise BadInput(f"{run}: holds a run already: --resume goes on, or choose another --out")
-        write_json(path, record)
         return
-    if not path.exists():
+    if before is None:
         raise BadInput(f"{run}: no run to resume: leave --resume out to start one")
-    before = read_json(path)
-    if not isinstance(before, dict) or not {"recipe", "threads"} <= set(before):
-        raise BadInput(f"{path}: not what a run leaves: choose another --out, or start anew")
     if before["recipe"] != record["recipe"]:
         raise BadInput(f"{run}: {_difference(before['recipe'], record['recipe'])}")
+    began = (before.get("start") or {}).get("file", "")
+    if not states(run) and began != source:
+        raise BadInput(f"{run}: {_difference(began or 'none', source or 'none', '--init')}")
     torch.set_num_threads(before["threads"])
 
 
@@ -175,15 +183,6 @@ def _initialise(
     else:
         unfold(system, _photos(stream.source, stream.rule))
     return begun
-
-
-def _note_start(run: Path, file: str, begun: Begun | None, *, quiet: bool) -> None:
-    """What the training begins with goes into run.json, and is said in one line."""
-    path = run / "run.json"
-    note = None if begun is None else {"file": file, **asdict(begun)}
-    write_json(path, {**read_json(path), "start": note})
-    if begun is not None and not quiet:
-        print(begun.told(file), file=sys.stderr)
 
 
 def _photos(data: Source, rule: InputRule) -> Iterator[Tensor]:
@@ -209,8 +208,6 @@ def _scorer(
 ) -> Callable[[], dict[str, Any]] | None:
     """Scores the validation data during training and keeps the model of the best PQ."""
     if val is None:
-        if recipe.train.eval_every:
-            raise BadInput("train.eval_every needs validation data: name it with --val-split")
         return None
     best = [-1.0]
 

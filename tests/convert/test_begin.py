@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from starts import network, synthetic
 
 from atrous.convert import begin, read_start
 from atrous.data.shapes import Shapes
+from atrous.recipes import RECIPES
+from atrous.recipes.recipe import override
+from atrous.run.checkpoint import write_model
 from atrous.training import train
+from atrous.types import BadInput
 from conftest import TINY_NETWORK
 
 DATA = Shapes("train", size_hw=(65, 65), count=4)
@@ -54,23 +59,49 @@ def resumed(run: Path) -> Any:
     return train("deeperlab-light", data=DATA, out=run, settings=SETTINGS, resume=True, quiet=True)
 
 
-def test_a_run_that_was_ended_before_its_first_state_keeps_what_it_begins_with_at_last(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_run_that_was_ended_before_its_first_state_goes_on_with_what_it_began_with(
+    tmp_path: Path,
 ) -> None:
-    run = tmp_path / "run"
-    train("deeperlab-light", data=DATA, out=run, settings=SETTINGS, quiet=True)
+    run, path = tmp_path / "run", odd_backbone(tmp_path / "x.safetensors")
+    words: dict[str, Any] = {"data": DATA, "out": run, "settings": SETTINGS, "quiet": True}
+    train("deeperlab-light", init=path, **words)
     record = json.loads((run / "run.json").read_text())
-    assert record["start"] is None
-    for file in (run / "state").rglob("*.*"):
-        file.unlink()
-    (run / "state" / "00000001").rmdir()
-    path = odd_backbone(tmp_path / "x.safetensors")
-    words: dict[str, Any] = {"init": path, "settings": SETTINGS, "resume": True, "quiet": True}
-    train("deeperlab-light", data=DATA, out=run, **words)
-    assert capsys.readouterr().err == ""
-    later = json.loads((run / "run.json").read_text())
-    assert later["start"]["used"] == 102
-    assert {**later, "start": None} == record
+    shutil.rmtree(run / "state")
+    with pytest.raises(BadInput, match=f"--init = {path}, not none: give the same command again"):
+        train("deeperlab-light", resume=True, **words)
+    assert json.loads((run / "run.json").read_text()) == record
+    train("deeperlab-light", init=path, resume=True, **words)
+    assert json.loads((run / "run.json").read_text()) == record
+
+
+def test_a_refused_start_writes_nothing(tmp_path: Path) -> None:
+    run, path = tmp_path / "run", mobile_backbone(tmp_path / "x.safetensors")
+    settings = (*SETTINGS, "network.backbone=mobilenet-v2-half")
+    with pytest.raises(BadInput, match="choose another --init"):
+        train("deeperlab-light", data=DATA, out=run, init=path, settings=settings, quiet=True)
+    assert not run.exists()
+
+
+def test_a_run_json_that_is_not_ours_stays(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("[1]")
+    with pytest.raises(BadInput, match="not what a run leaves"):
+        train("deeperlab-light", data=DATA, out=tmp_path, settings=SETTINGS, quiet=True)
+    assert (tmp_path / "run.json").read_text() == "[1]"
+
+
+@pytest.mark.parametrize("setting", ["fusion.radius_px=50", "fusion.graph=rectangle"])
+def test_heads_of_instances_begin_anew_where_they_would_mean_something_else(
+    tmp_path: Path, setting: str
+) -> None:
+    recipe = override(RECIPES["deeperlab-light"], SETTINGS)
+    path = tmp_path / "x.safetensors"
+    weights = recipe.build(DATA.labels).state_dict()
+    write_model(path, weights, recipe.header(DATA.labels))
+    assert begin(recipe.build(DATA.labels), read_start(path)).new == ()
+    other = override(recipe, (setting,)).build(DATA.labels)
+    begun = begin(other, read_start(path))
+    assert set(begun.new) == {"heatmap", "long", "short", "middle"}
+    assert {name.split(".")[0] for name in begun.left_out} == {"heatmap", "long", "short", "middle"}
 
 
 def test_a_head_that_finds_no_place_is_told_by_its_names_in_the_file(tmp_path: Path) -> None:
@@ -88,16 +119,13 @@ def test_norms_of_the_file_and_those_that_came_folded_are_not_new(tmp_path: Path
         assert other == []
 
 
-def test_a_tensor_of_another_shape_is_left_out_by_name_and_its_module_is_new(
-    tmp_path: Path,
-) -> None:
+def test_a_backbone_with_a_hole_is_refused(tmp_path: Path) -> None:
     path = synthetic("deeplab-lite", tmp_path / "x.safetensors")
     file = load_file(path)
     file["backbone.stem.weight"] = file["backbone.stem.weight"][:, :1].contiguous()
     save_file(file, path)
-    begun = begin(network(), read_start(path))
-    assert begun.left_out == ("backbone.stem.bias", "backbone.stem.weight")
-    assert begun.new[0] == "backbone.stem"
+    with pytest.raises(BadInput, match=r"part of the backbone alone: backbone\.stem would begin"):
+        begin(network(), read_start(path))
 
 
 def test_a_model_for_other_classes_begins_all_but_the_classifier(tmp_path: Path) -> None:

@@ -140,11 +140,10 @@ def lacking(path: Path, *prefixes: str) -> Path:
 def test_up_to_six_missing_tensors_are_named(shell: Shell, tmp_path: Path) -> None:
     path = mobile_deeplab(tmp_path / "x.safetensors")
     save_file({k: v for k, v in load_file(path).items() if not k.startswith("logits.")}, path)
-    refuses(shell, path, naming="missing classifier.bias, classifier.weight: fetch it again")
+    refuses(shell, path, naming="missing logits.bias, logits.weight: fetch it again")
     path = lacking(tmp_path / "x.pth", "ppm.features.1.", "ppm.features.2.")
-    names = [f"context.levels.1.{n}" for n in ("conv.weight", "norm.bias", "norm.running_mean")]
-    names += ["context.levels.1.norm.running_var", "context.levels.1.norm.weight"]
-    names += ["context.levels.2.conv.weight"]
+    norm = [f"ppm.features.1.2.{n}" for n in ("bias", "running_mean", "running_var", "weight")]
+    names = ["ppm.features.1.1.weight", *norm, "ppm.features.2.1.weight"]
     refuses(shell, path, naming=f"missing {', '.join(names)} and 4 more: fetch")
 
 
@@ -153,7 +152,7 @@ def test_a_tensor_of_another_shape_is_named(shell: Shell, tmp_path: Path) -> Non
     file = load_file(path)
     file["aspp0.weight"] = file["aspp0.weight"][:7].contiguous()
     save_file(file, path)
-    refuses(shell, path, naming="of another shape context.point.conv.weight: fetch")
+    refuses(shell, path, naming="of another shape aspp0.weight: fetch")
     file["backbone.stem.weight"] = torch.zeros(())
     save_file(file, path)
     refuses(shell, path, naming=str(path))
@@ -163,8 +162,7 @@ def test_a_tensor_of_another_shape_is_named(shell: Shell, tmp_path: Path) -> Non
 def test_a_head_in_part_is_no_backbone_alone(shell: Shell, tmp_path: Path, gone: str) -> None:
     path = mobile_deeplab(tmp_path / "x.safetensors")
     save_file({k: v for k, v in load_file(path).items() if k != gone}, path)
-    ours = {"logits.bias": "classifier.bias", "logits.weight": "classifier.weight"}
-    refuses(shell, path, naming=f"missing {ours.get(gone, 'context.project.norm.bias')}: fetch")
+    refuses(shell, path, naming=f"missing {gone}: fetch")
 
 
 def other_resnet(name: str) -> nn.Module:
@@ -181,13 +179,13 @@ def other_timm(name: str) -> nn.Module:
     ("make", "name", "told"),
     [
         (other_resnet, "resnet18", "layer3 has 2 units"),
-        (other_resnet, "resnet34", "missing backbone.blocks.0.0.expand.conv.weight"),
-        (other_resnet, "resnext50_32x4d", "of another shape backbone.blocks.0.0.conv"),
-        (other_resnet, "mobilenet_v3_small", "backbone."),
-        (other_resnet, "efficientnet_b0", "backbone."),
+        (other_resnet, "resnet34", "missing layer1.0.bn3.bias"),
+        (other_resnet, "resnext50_32x4d", "of another shape layer1.0.bn1.bias"),
+        (other_resnet, "mobilenet_v3_small", "not known features.1.block.0.0."),
+        (other_resnet, "efficientnet_b0", "missing features.1.conv.0.0.weight"),
         (other_timm, "seresnet50", "has layer1.0.se.fc1.weight, which that network has not"),
         (other_timm, "resnet50d", "has layer1.0.downsample.2.weight, which"),
-        (other_timm, "resnet50c", "backbone.root.0.conv.weight"),
+        (other_timm, "resnet50c", "bn1.weight, conv1.0.weight"),
         (other_timm, "xception41p", "has blocks.0.shortcut.weight, which"),
         (other_timm, "mobilenetv2_110d", "has blocks.1.2."),
     ],

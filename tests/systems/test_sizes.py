@@ -197,11 +197,22 @@ def test_the_auxiliary_head_is_listed_but_is_no_work_of_a_parse() -> None:
         ("fcrn-resnet101", "losses.semantic.probability=0"),
         ("deeplabv3-resnet50", "network.aspp_width=0"),
         *(("pspnet-resnet50", f"network.{n}") for n in ("bins=0,2", "width=0")),
+        *(("deeperlab-light", f"network.{n}") for n in ("kernel=4", "decoder_width=0")),
+        *(("deeperlab-light", f"fusion.{n}") for n in ("radius_px=0", "peaks=-1", "instances=-1")),
     ],
 )
 def test_impossible_numbers_are_bad_input(name: str, setting: str) -> None:
     with pytest.raises(BadInput):
         override(RECIPES[name], (setting,)).build(unnamed(3))
+
+
+def test_all_that_a_backbone_lacks_is_told_at_once() -> None:
+    mend = (
+        r"mobilenet-v2 has no choice of root, stride_at, all_units: set network.root=7x7, "
+        r"network.stride_at=last_3x3, network.all_units=false, or"
+    )
+    with pytest.raises(BadInput, match=mend):
+        override(RECIPES["pspnet-resnet50"], ("network.backbone=mobilenet-v2",)).build(unnamed(3))
 
 
 def test_an_empty_tuple_can_be_set() -> None:

@@ -6,7 +6,7 @@ with another eps keeps its function.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,8 @@ from atrous.types import BadInput
 
 FOLDED = ("weight", "running_mean", "running_var")
 """What a norm that came folded into a bias does not have in the file."""
+INSTANCES = ("heatmap.", "short.", "middle.", "long.", "localisation.classifier.")
+"""Where DeeperLab and FCRN have learnt what `fusion.learnt` names."""
 MOST_PARTS = 12
 """How many parts of a network are named that begin anew."""
 
@@ -56,7 +58,7 @@ class Begun:
 def begin(system: AnySystem, start: Start) -> Begun:
     """Puts the weights that fit into a network, and a public DeepLabv3's head into DeeperLab.
 
-    Raises: BadInput if nothing fits, or nothing of the backbone.
+    Raises: BadInput if nothing fits, or not all of the backbone.
     """
     found = adopt(system, start)
     grafted = graft(system, start.head) if start.head and isinstance(system, DeeperLab) else ()
@@ -68,7 +70,13 @@ def begin(system: AnySystem, start: Start) -> Begun:
     left_out = start.unused(used)
     new = (k for k in system.state_dict() if k not in given and not is_counter(k))
     count = len(start.weights) + len(start.left_out) - len(left_out)
-    return Begun(count, left_out, grafted, whole_parts(new, given))
+    parts = whole_parts(new, given)
+    if holes := [part for part in parts if _is_backbone(part)]:
+        raise BadInput(
+            f"the starting file gives a part of the backbone alone: {named(holes, MOST_PARTS)} "
+            "would begin anew: choose an --init with all of this network's backbone"
+        )
+    return Begun(count, left_out, grafted, parts)
 
 
 def adopt(network: nn.Module, start: Start) -> dict[str, str]:
@@ -76,12 +84,14 @@ def adopt(network: nn.Module, start: Start) -> dict[str, str]:
 
     A tensor of another shape (a head for other classes) is left out, and so is a norm whose
     convolution is; a smaller kernel enters the middle of a larger one. Both networks of FCRN take
-    a backbone, and where its second has none of its own, that of the first.
+    a backbone, and where its second has none of its own, that of the first. Heads of instances
+    begin anew where they would mean something else, for another radius say.
 
     Raises: BadInput if nothing fits, or nothing of the backbone.
     """
     own = network.state_dict()
-    sources = {k: _source(k, start.weights) for k in own}
+    anew = INSTANCES if _means_another(network, start) else ()
+    sources = {k: _source(k, start.weights) for k in own if not k.startswith(anew)}
     fitted = {k: _fit(start.weights[s], own[k].shape) for k, s in sources.items() if s}
     same = {k: v for k, v in fitted.items() if v.shape == own[k].shape}
     fitting = {k: v for k, v in same.items() if _convolution(k) in same}
@@ -98,6 +108,19 @@ def adopt(network: nn.Module, start: Start) -> dict[str, str]:
         if isinstance(module, ConvNorm) and f"{name}.conv.weight" in fitting:
             _set_norm(module, _block(found[f"{name}.conv.weight"]), start)
     return found
+
+
+def _means_another(network: nn.Module, start: Start) -> bool:
+    """Whether the file's instances were learnt with another radius, graph or statistics."""
+    ours = getattr(network, "fusion", None)
+    if ours is None or not set(ours.learnt) & set(start.fusion):
+        return False
+    theirs = {**{f.name: f.default for f in fields(ours)}, **start.fusion}
+    return any(_listed(theirs[name]) != _listed(getattr(ours, name)) for name in ours.learnt)
+
+
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_backbone(key: str) -> bool:

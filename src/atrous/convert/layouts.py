@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from atrous.convert.files import in_our_layout, renamed, renamed_from_tensorflow
+from atrous.convert.files import in_our_layout, present, renamed, renamed_from_tensorflow
 from atrous.convert.graft import VOC_CLASSES
 from atrous.convert.naming import is_counter
 from atrous.convert.start import Start
@@ -82,8 +82,9 @@ def _all(*rules: Callable[[Weights], bool]) -> Callable[[Weights], bool]:
 
 
 def _start(layout: str, weights: Weights, sources: dict[str, str]) -> Start:
-    """The tensors of a file under our names."""
-    ours = {here: weights[there].float() for here, there in sources.items()}
+    """The tensors of a file under our names; `sources` may name some that it lacks."""
+    found = present(weights, sources)
+    ours = {here: weights[there].float() for here, there in found.items()}
     return Start(layout, ours, sources=sources)
 
 
@@ -92,16 +93,15 @@ def _ours(weights: Weights) -> Start:
 
 
 def _deeplab_lite(weights: Weights) -> Start:
-    sources: dict[str, str] = {}
+    sources = {here: there for there, here in DEEPLAB_LITE_HEAD.items()}
     for there, here in DEEPLAB_LITE.items():
-        if f"{there}.weight" in weights:
-            sources[f"{here}.conv.weight"] = f"{there}.weight"
-            sources[f"{here}.norm.bias"] = f"{there}.bias"
+        sources[f"{here}.conv.weight"] = f"{there}.weight"
+        sources[f"{here}.norm.bias"] = f"{there}.bias"
+    start = _start("deeplab-lite", weights, sources)
     head = {there: weights[there].float() for there in DEEPLAB_LITE_HEAD if there in weights}
-    sources |= {DEEPLAB_LITE_HEAD[there]: there for there in head}
     is_voc = len(head) == len(DEEPLAB_LITE_HEAD) and len(head["logits.bias"]) == len(VOC_CLASSES)
     start = replace(
-        _start("deeplab-lite", weights, sources),
+        start,
         rule=MOBILE,
         folded=tuple(k.removesuffix(".conv.weight") for k in sources if k.endswith(".conv.weight")),
         head=head if is_voc else {},
@@ -130,7 +130,11 @@ def _rounded(weights: Weights) -> Weights:
 
 def _padded(name: str, value: Tensor, shape: torch.Size) -> Tensor:
     widths = zip(value.shape[:2], shape[:2], strict=False)
-    if value.shape[2:] != shape[2:] or any(n not in (m, m * 3 // 4) for n, m in widths):
+    if (
+        value.ndim != len(shape)
+        or value.shape[2:] != shape[2:]
+        or any(n not in (m, m * 3 // 4) for n, m in widths)
+    ):
         return value
     whole = torch.full(shape, 1.0 if name.endswith("running_var") else 0.0)
     whole[tuple(slice(n) for n in value.shape)] = value
@@ -173,11 +177,20 @@ def _torchvision_segmenter(weights: Weights) -> Start:
     if is_fcn:
         has_auxiliary = _starts("aux_classifier.")(weights)
         return replace(start, network=_fcn(depth, auxiliary=has_auxiliary))
-    joined = start.weights[JOIN]
-    width = joined.shape[1] // 5
-    in_our_order = torch.cat([joined[:, 4 * width :], joined[:, : 4 * width]], dim=1)
-    weights = {**start.weights, JOIN: in_our_order}
+    weights = {**start.weights, JOIN: _in_our_order(start)}
     return replace(start, weights=weights, network=_deeplabv3(depth))
+
+
+def _in_our_order(start: Start) -> Tensor:
+    """The kernel that joins the pyramid's branches, with image pooling first."""
+    there = start.sources[JOIN]
+    if JOIN not in start.weights:
+        raise KeyError(there)
+    joined = start.weights[JOIN]
+    if joined.ndim != 4:
+        raise ValueError(f"{there} has shape {tuple(joined.shape)}, which is no kernel's")
+    width = joined.shape[1] // 5
+    return torch.cat([joined[:, 4 * width :], joined[:, : 4 * width]], dim=1)
 
 
 def _deeplabv3(depth: int) -> DeepLabv3Network:
@@ -227,8 +240,11 @@ def _semseg_pspnet(weights: Weights) -> Start:
 def _tensorflow(weights: Weights) -> Start:
     if _starts("MobilenetV2/")(weights):
         return _tensorflow_mobile(weights)
-    depth = next(int(n.split("/")[0].split("_")[1]) for n in weights if n.startswith("xception_"))
-    start = _tensorflow_start(weights, tensorflow_xception(depth))
+    scope = next(name.split("/")[0] for name in weights if name.startswith("xception_"))
+    depth = scope.removeprefix("xception_")
+    if not depth.isdecimal():
+        raise ValueError(f"{scope} is no Xception that is known")
+    start = _tensorflow_start(weights, tensorflow_xception(int(depth)))
     return replace(start, backbone=f"xception-{depth}")
 
 
@@ -244,7 +260,8 @@ def _tensorflow_mobile(weights: Weights) -> Start:
 
 def _tensorflow_start(weights: Weights, scopes: dict[str, str]) -> Start:
     sources = renamed_from_tensorflow(weights, scopes)
-    ours = {here: in_our_layout(there, weights[there]) for here, there in sources.items()}
+    found = present(weights, sources)
+    ours = {here: in_our_layout(there, weights[there]) for here, there in found.items()}
     return Start("tf-deeplab", ours, sources=sources, rule=MOBILE)
 
 

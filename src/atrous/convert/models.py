@@ -11,7 +11,7 @@ from torch import nn
 
 from atrous.convert.adopt import FOLDED, adopt
 from atrous.convert.graft import VOC_CLASSES
-from atrous.convert.naming import is_counter, named
+from atrous.convert.naming import is_counter, named, nearest
 from atrous.convert.read import read_start
 from atrous.convert.start import Start
 from atrous.labels import Label, LabelSpace, distinct_colours
@@ -112,13 +112,15 @@ def _labels(weights: Weights) -> LabelSpace:
 
 
 def _check_whole(path: Path, own: Weights, start: Start) -> None:
-    """Every tensor of the network must come from the file, in its shape."""
+    """Every tensor of the network must come from the file, in its shape; its names are told."""
     folded = {f"{block}.norm.{leaf}" for block in start.folded for leaf in FOLDED}
     wanted = {k for k in own if not is_counter(k)} - folded
     missing = sorted(k for k in wanted if k not in start.weights)
     odd = sorted(k for k in wanted - set(missing) if start.weights[k].shape != own[k].shape)
-    told = [f"missing {named(missing)}"] * bool(missing)
-    told += [f"of another shape {named(odd)}"] * bool(odd)
+    theirs = [sorted(start.sources.get(k, k) for k in ours) for ours in (missing, odd)]
+    kinds = ("missing", "of another shape", "not known")
+    lists = (*theirs, nearest(start.left_out, theirs[0]))
+    told = [f"{kind} {named(names)}" for kind, names in zip(kinds, lists, strict=True) if names]
     if told:
         raise BadInput(
             f"{path}: does not fit {start.layout}'s network, {', '.join(told)}: "

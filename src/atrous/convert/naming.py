@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 
 NAMED, OF_A_GROUP = 6, 2
 """How many names, or groups of names, are written out; and how many of each group."""
@@ -38,6 +39,24 @@ def grouped(names: Iterable[str]) -> str:
     told = [named(group, OF_A_GROUP, f" of {first}") for first, group in groups.items()]
     rest = sum(map(len, list(groups.values())[NAMED:]))
     return "; ".join(told[:NAMED]) + (f"; and {rest} more" if rest else "")
+
+
+def nearest(names: Iterable[str], lost: Sequence[str]) -> list[str]:
+    """Names that may be the lost ones, those that begin like the first few of them foremost.
+
+    >>> nearest(["fc.bias", "a.b.wait"], ["a.b.weight"])
+    ['a.b.wait', 'fc.bias']
+    """
+    if not lost:
+        return []
+    return sorted(names, key=lambda name: -max(_shared(name, other) for other in lost[:NAMED]))
+
+
+def _shared(name: str, other: str) -> int:
+    """With how many of the same characters two names begin."""
+    return sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(name, other, strict=False))
+    )
 
 
 def whole_parts(names: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from atrous.convert.files import read_foreign
+from atrous.convert.files import MEND, check_floating, read_foreign
 from atrous.convert.graft import VOC_CLASSES, head_of
 from atrous.convert.layouts import LAYOUTS, recognise
 from atrous.convert.naming import is_counter
@@ -30,24 +30,31 @@ def read_start(path: Path, *, layout: str | None = None) -> Start:
 
     layout  its name, where the keys shall not decide
 
-    Raises: BadInput if the file is missing or broken, or if its layout is unknown.
+    Raises: BadInput if the file is missing or broken, if its layout is unknown, or if a weight in
+    it is of whole numbers.
     """
     if layout is not None and layout not in LAYOUTS:
         raise BadInput(f"--from {layout}: known are {', '.join(LAYOUTS)}")
-    weights = read_foreign(path)
+    weights, header = read_foreign(path), _header(path)
     found = recognise(weights, layout)
     if found is None:
         raise BadInput(f"{path}: {_strangeness(weights)}")
     try:
         start = LAYOUTS[found][1](weights)
-        head = head_of(start.weights) if _brings_head(path) else start.head
+        head = head_of(start.weights) if _brings_head(header) else start.head
     except KeyError as error:
-        raise BadInput(f"{path}: looks like {found}, but lacks {error.args[0]}") from error
-    except (ValueError, IndexError, TypeError, RuntimeError) as error:
-        raise BadInput(f"{path}: looks like {found}, but is another network: {error}") from error
+        raise BadInput(f"{path}: looks like {found}, but lacks {error.args[0]}: {MEND}") from error
+    except ValueError as error:
+        told = f"looks like {found}, but is another network ({error})"
+        raise BadInput(f"{path}: {told}: {MEND}") from error
+    except (IndexError, TypeError, RuntimeError) as error:  # torch's words, of shapes that clash
+        told = f"looks like {found}, but has tensors of other shapes"
+        raise BadInput(f"{path}: {told}: {MEND}") from error
     known = set(start.sources.values())
+    check_floating(path, weights, start.sources.values())
     rest = (name for name in weights if name not in known and not is_counter(name))
-    return replace(start, head=head, left_out=tuple(sorted(rest)))
+    fusion = header.get("fusion", {})
+    return replace(start, head=head, fusion=fusion, left_out=tuple(sorted(rest)))
 
 
 def _strangeness(weights: Weights) -> str:
@@ -58,12 +65,16 @@ def _strangeness(weights: Weights) -> str:
     return f"unknown layout (first key {first!r}): known are {', '.join(LAYOUTS)}"
 
 
-def _brings_head(path: Path) -> bool:
-    """Whether a file is a model of ours that says to be a DeepLabv3 on VOC classes."""
+def _header(path: Path) -> Header:
+    """The metadata of a model of ours; of any other file none."""
     try:
-        header = read_header(path)
+        return read_header(path)
     except BadInput:
-        return False
+        return {}
+
+
+def _brings_head(header: Header) -> bool:
+    """Whether a file is a model of ours that says to be a DeepLabv3 on VOC classes."""
     network = header.get("network", {})
     is_public = all(network.get(name) == value for name, value in PUBLIC.items())
     return is_public and _classes(header) == VOC_CLASSES

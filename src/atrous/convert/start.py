@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass, field
+from typing import Any
 
 from atrous.data.transforms import InputRule
 from atrous.run.checkpoint import Weights
@@ -19,7 +20,7 @@ class Start:
     """Weights to begin with, under our names.
 
     layout   "atrous", or a public one
-    sources  name of ours -> name in the file, where it is another
+    sources  name of ours -> name in the file, where it is another; also of what the file lacks
     left_out names in the file of what has no name among ours; counters of steps are not told
     network  the network that the weights make up; None where they are a backbone's alone
     backbone its name; empty where `network` says it, or where the file is ours
@@ -28,6 +29,7 @@ class Start:
     folded   names of the blocks whose norm came folded into a bias
     eps      of the norms of a mobile backbone, where it is not ours
     head     the classifying end of a DeepLabv3 on VOC classes, under its own names; see `graft`
+    fusion   the fusion numbers of a model of ours
     """
 
     layout: str
@@ -41,6 +43,7 @@ class Start:
     folded: tuple[str, ...] = ()
     eps: float | None = None
     head: Weights = field(default_factory=dict)
+    fusion: dict[str, Any] = field(default_factory=dict)
 
     def unused(self, used: Container[str]) -> tuple[str, ...]:
         """Names in the file of all that is left out where `used`, of our names, finds a place."""

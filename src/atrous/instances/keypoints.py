@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from atrous.instances import grouping, voting
 from atrous.instances.graph import GRAPHS, Graph, boxes
-from atrous.types import FloatMap, IdMap, Labelled
+from atrous.types import FloatMap, IdMap, Labelled, require_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,12 @@ class KeypointNumbers:
             )
         if self.decode_stride not in (1, 4):
             raise ValueError(f"decode_stride is {self.decode_stride}: it can be 1 or 4")
+        require_positive(peaks=self.peaks)
+        if self.radius_px <= 0 or self.oks_kappa <= 0:
+            raise ValueError("radius_px and oks_kappa must be above 0")
+        for name in ("refine_steps", "peak_threshold", "proximity_px", "nms_iou", "instances"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
         if self.graph not in GRAPHS:
             raise ValueError(f"graph is {self.graph!r}: it can be {' or '.join(GRAPHS)}")
 

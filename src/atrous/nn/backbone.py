@@ -75,10 +75,17 @@ def build_backbone(name: str, layout: Layout) -> Backbone:
     build, known = BACKBONES[name]
     plain = Layout(output_stride=layout.output_stride)
     odd = [f.name for f in fields(Layout) if getattr(layout, f.name) != getattr(plain, f.name)]
-    for choice in odd:
-        if choice not in known:
-            raise ValueError(
-                f"{name} has no {choice}: leave it at {getattr(plain, choice)!r}, or choose "
-                "a backbone that has it"
+    if lacking := [choice for choice in odd if choice not in known]:
+        raise ValueError(
+            f"{name} has no choice of {', '.join(lacking)}: set "
+            + ", ".join(
+                f"network.{choice}={_setting(getattr(plain, choice))}" for choice in lacking
             )
+            + ", or choose a backbone that has it"
+        )
     return build(layout)
+
+
+def _setting(value: object) -> str:
+    """A value as a setting of the command line has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

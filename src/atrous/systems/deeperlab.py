@@ -24,7 +24,7 @@ from atrous.nn.losses import bootstrapped_cross_entropy, masked_l1, sigmoid_cros
 from atrous.nn.resample import resize, sample_grid
 from atrous.semantic import semantic_parse
 from atrous.tensors import KeypointMaps, KeypointTargets, LossTerm, Maps, Targets, View
-from atrous.types import ClassMap, Parse, Sample
+from atrous.types import ClassMap, Parse, Sample, require_positive
 
 DECODERS = ("space-to-depth", "bottom-up", "none")
 
@@ -59,6 +59,10 @@ class DeeperLabNetwork:
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
             raise ValueError(f"decoder is {self.decoder!r}: it can be {', '.join(DECODERS)}")
+        names = ("output_stride", "aspp_width", "decoder_width", "instance_width", "kernel")
+        require_positive(**{name: getattr(self, name) for name in names})
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel is {self.kernel}: it must be odd")
 
     @property
     def map_stride(self) -> int:

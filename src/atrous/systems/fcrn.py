@@ -32,9 +32,9 @@ STAGES = ("category", "localisation")
 class FCRNNetwork:
     """What both networks are made of.
 
-    kernel, rate   of the classifier; the rate is at output stride 8 and halves at 16
-    hidden         channels between two 3x3 convolutions, the non-linear classifier; 0 = one
-                   convolution, the linear one
+    kernel         of the linear classifier, which is one convolution
+    rate           of the classifier, at output stride 8; it halves at 16
+    hidden         channels between two 3x3 convolutions, the non-linear classifier; 0 = the linear
     dropout        in the residual branches of the last block's units; () = none
     localisation   whether the second network is there
 

@@ -29,7 +29,7 @@ def _deeplab_lite() -> dict[str, str]:
         "image_pooling": "context.pool",
     }
     for unit in range(UNITS):
-        for part in ("expand", "depthwise", "project"):
+        for part in ("expand", "depthwise", "project") if unit else ("depthwise", "project"):
             rows[f"backbone.blocks.{unit}.{part}"] = f"backbone.units.{unit}.{part}"
     return rows
 

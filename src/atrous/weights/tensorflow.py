@@ -80,6 +80,17 @@ def from_tensorflow(name: str, value: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(value.transpose(2, 3, 0, 1).reshape(-1, 1, height, width))
 
 
+def leaves_of(scope: str) -> tuple[str, ...]:
+    """The leaves that a scope of DeepLab's may have.
+
+    >>> leaves_of("aspp0")
+    ('weights', 'biases')
+    """
+    if scope.endswith("/BatchNorm"):
+        return "gamma", "beta", "moving_mean", "moving_variance"
+    return "depthwise_weights" if scope.endswith("depthwise") else "weights", "biases"
+
+
 def _xception_module(number: int, depth: int) -> str:
     """Scope of a module: entry and exit flow number blocks, the middle flow units of one block."""
     first_middle, first_exit = flows(depth)
