@@ -13,10 +13,12 @@ from atrous.recipes import (
     deeplabv3,
     fcrn,
     fcrn_cityscapes,
+    find,
     pspnet,
 )
 from atrous.recipes.recipe import Recipe
 from atrous.systems.fcrn import FCRNNetwork
+from atrous.types import BadInput
 
 PAGES = (deeperlab, deeperlab_ablations, deeplabv3, fcrn, fcrn_cityscapes, pspnet)
 EVERY = tuple(RECIPES.values())
@@ -120,3 +122,14 @@ def test_fcrn_s_classifiers_see_no_further_than_the_crop() -> None:
     for recipe in (*fcrn.RECIPES, *fcrn_cityscapes.RECIPES):
         assert isinstance(recipe.network, FCRNNetwork)
         assert recipe.network.field_of_view_px <= recipe.train.crop
+
+
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [("deeplab", "deeplabv3-resnet101"), ("fcrn-resnet1", "fcrn-resnet101"), ("xqzw", "pspnet")],
+)
+def test_an_unknown_name_is_answered_with_what_it_begins_or_a_near_one(
+    name: str, suggested: str
+) -> None:
+    with pytest.raises(BadInput, match=f"did you mean .*{suggested}"):
+        find(name)

@@ -41,7 +41,8 @@ def find(name: str) -> Recipe:
     """
     if name in RECIPES:
         return RECIPES[name]
-    near = difflib.get_close_matches(name, RECIPES, n=2) or COMMON
+    begun = [common for common in COMMON if name and common.startswith(name)]
+    near = begun or difflib.get_close_matches(name, RECIPES, n=2) or COMMON
     raise BadInput(f"no recipe is called {name!r}: did you mean {' or '.join(near)}?")
 
 
