@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from atrous.convert import Begun, Start, begin, located, read_start
+from atrous.convert import Begun, begin, located, read_start
 from atrous.data.source import Source
 from atrous.data.transforms import Augment, InputRule, pad, resized
 from atrous.formats import read_json, write_json
@@ -78,8 +78,7 @@ def train(
     source, record = str(init or chosen.init_from), _record(chosen, data)
     _prepare(run, record, source, resume=resume)
     if not states(run):
-        start = read_start(located(source)) if source else None
-        begun = _initialise(system, start, stream, frozen=chosen.train.norms == "frozen")
+        begun = _initialise(system, source, stream, frozen=chosen.train.norms == "frozen")
         note = None if begun is None else {"file": source, **asdict(begun)}
         write_json(run / "run.json", {**record, "start": note})
         if begun is not None and not quiet:
@@ -173,11 +172,9 @@ def _difference(before: Any, now: Any, name: str = "") -> str:
     return f"the run was started with {name} = {before}, not {now}: give the same command again"
 
 
-def _initialise(
-    system: AnySystem, start: Start | None, stream: Stream, *, frozen: bool
-) -> Begun | None:
+def _initialise(system: AnySystem, source: str, stream: Stream, *, frozen: bool) -> Begun | None:
     """Public weights come in, and norms learn their statistics where training will not do it."""
-    begun = None if start is None else begin(system, start)
+    begun = begin(system, read_start(located(source))) if source else None
     if frozen:
         calibrate(system, torch.stack([stream[i][0] for i in range(CALIBRATE)]))
     else:

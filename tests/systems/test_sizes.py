@@ -85,7 +85,7 @@ RESNET_101 = 42_500_160
 
 @pytest.mark.parametrize(
     ("network", "more"),
-    [(FCRNNetwork(), 1_075_221), (FCRNNetwork(hidden=512), 9_534_485)],
+    [(FCRNNetwork(), 1_075_221), (FCRNNetwork(kernel=3, hidden=512), 9_534_485)],
     ids=["linear", "non-linear"],
 )
 def test_fcrn_s_classifiers(network: FCRNNetwork, more: int) -> None:
@@ -120,7 +120,8 @@ def test_fcrn_s_field_of_view(stride: int, kernel: int, rate: int, field: int) -
 
 
 def test_two_convolutions_see_as_far_as_the_best_single_one() -> None:
-    assert FCRNNetwork(hidden=512).field_of_view_px == FCRNNetwork().field_of_view_px == 392
+    two = FCRNNetwork(kernel=3, hidden=512)
+    assert two.field_of_view_px == FCRNNetwork().field_of_view_px == 392
 
 
 @pytest.mark.parametrize(

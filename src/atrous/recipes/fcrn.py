@@ -121,7 +121,7 @@ BOOTSTRAPPED = (
 TEST = replace(
     BOOTSTRAPPED[1],
     name="fcrn-resnet101-test",
-    network=replace(NETWORK, hidden=512, dropout=(0.0, 0.3, 0.5)),
+    network=replace(NETWORK, kernel=3, hidden=512, dropout=(0.0, 0.3, 0.5)),
     reported=(Reported("FCRN, table 2, multi-view", "VOC 2012 test", {"miou": 79.1}),),
 )
 """Table 2, the row of the test set: dropout in the last block, and the non-linear classifier.

@@ -32,9 +32,9 @@ STAGES = ("category", "localisation")
 class FCRNNetwork:
     """What both networks are made of.
 
-    kernel         of the linear classifier, which is one convolution
-    rate           of the classifier, at output stride 8; it halves at 16
-    hidden         channels between two 3x3 convolutions, the non-linear classifier; 0 = the linear
+    kernel, rate   of the classifier; the rate is at output stride 8 and halves at 16
+    hidden         channels between its two convolutions, the non-linear classifier (the authors'
+                   has kernel 3); 0 = one convolution, the linear one
     dropout        in the residual branches of the last block's units; () = none
     localisation   whether the second network is there
 
@@ -64,8 +64,7 @@ class FCRNNetwork:
     def field_of_view_px(self) -> int:
         """Side of what the classifier sees, in pixels. Source: FCRN, table 1."""
         rate, layers = self.rate * 8 // self.output_stride, 2 if self.hidden else 1
-        kernel = 3 if self.hidden else self.kernel
-        return self.output_stride * (layers * (kernel - 1) * rate + 1)
+        return self.output_stride * (layers * (self.kernel - 1) * rate + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +140,18 @@ class Tower(nn.Module):
 def _classifier(channels: int, outputs: int, network: FCRNNetwork) -> nn.Module:
     rate = network.rate * 8 // network.output_stride
 
-    def conv(channels_in: int, channels_out: int, kernel: int) -> nn.Conv2d:
-        reach = rate * (kernel - 1) // 2
-        layer = nn.Conv2d(channels_in, channels_out, kernel, padding=reach, dilation=rate)
+    def conv(channels_in: int, channels_out: int) -> nn.Conv2d:
+        reach = rate * (network.kernel - 1) // 2
+        layer = nn.Conv2d(channels_in, channels_out, network.kernel, padding=reach, dilation=rate)
         nn.init.normal_(layer.weight, std=0.01)
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         return layer
 
     if not network.hidden:
-        return conv(channels, outputs, network.kernel)
-    first = conv(channels, network.hidden, 3)
+        return conv(channels, outputs)
+    first = conv(channels, network.hidden)
     nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
-    return nn.Sequential(first, nn.ReLU(inplace=True), conv(network.hidden, outputs, 3))
+    return nn.Sequential(first, nn.ReLU(inplace=True), conv(network.hidden, outputs))
 
 
 class FCRN(nn.Module):
