@@ -23,6 +23,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "atrous"
 FLOORS = {
     "types": 1,
     "tensors": 1,
+    "compiled": 1,
     "labels": 2,
     "nn": 2,
     "formats": 3,
@@ -35,6 +36,7 @@ FLOORS = {
     "systems": 5,
     "run": 5,
     "result": 5,
+    "score": 5,
     "recipes": 6,
     "parser": 7,
     "training": 7,

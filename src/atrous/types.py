@@ -35,11 +35,15 @@ def require_positive(**numbers: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """What one id of an id map stands for: a class, and whether it is a crowd of things."""
+    """What one id of an id map stands for: a class, and whether it is a crowd of things.
+
+    score  how sure a prediction is of it, in [0, 1]; None for truth, and where nobody said
+    """
 
     id: int
     class_id: int
     is_crowd: bool = False
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,37 @@ class Labelled:
 
     ids: IdMap
     regions: tuple[Region, ...]
+
+
+Runs = NDArray[np.uint32]
+"""(n,) lengths of a mask's runs down its columns, left to right: outside, inside, outside, ...
+
+The first is 0 where the mask begins with its first pixel. This is COCO's order.
+"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instance:
+    """One thing of an image, alone: it may lie over others.
+
+    id     what its file calls it
+    runs   its mask
+    score  how sure a prediction is of it, in [0, 1]; None for truth
+    """
+
+    id: int
+    class_id: int
+    runs: Runs
+    score: float | None = None
+    is_crowd: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """The things of one image, in the order of their file."""
+
+    size_hw: tuple[int, int]
+    items: tuple[Instance, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,4 +132,5 @@ class Parse:
     @property
     def labelled(self) -> Labelled:
         """The form that the metrics read."""
-        return Labelled(self.panoptic, tuple(Region(s.id, s.class_id) for s in self.segments))
+        regions = (Region(s.id, s.class_id, score=s.score) for s in self.segments)
+        return Labelled(self.panoptic, tuple(regions))
