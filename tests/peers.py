@@ -40,6 +40,15 @@ def segmentation_models() -> ModuleType:
     return _import("segmentation_models_pytorch")
 
 
+def torchmetrics() -> ModuleType:
+    """torchmetrics, with its parts for classification and detection."""
+    torchvision()
+    module = _import("torchmetrics")
+    for part in ("classification", "detection"):
+        _import(f"torchmetrics.{part}")
+    return module
+
+
 def _import(name: str) -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

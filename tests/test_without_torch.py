@@ -104,7 +104,8 @@ assert picture.shape == (6, 6, 3) and picture[3, 3].any()
 
 def test_panoptic_score_works_without_torch(tmp_path: Path) -> None:
     code = """
-from atrous.metrics.panoptic import PanopticQuality, ParsingCovering
+from atrous.metrics.covering import ParsingCovering
+from atrous.metrics.panoptic import PanopticQuality
 
 quality, covering = PanopticQuality(labels), ParsingCovering(labels)
 quality.update(truth, truth)

@@ -5,7 +5,9 @@ Coordinates are (y, x), sizes (h, w), boxes (y0, x0, y1, x1) with the last row a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,37 @@ class BadInput(ValueError):
 
     The command line prints it as one line and exits with 2.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong in the user's files that a lenient reader can step over.
+
+    kind     what it is, in the plural: faults are counted by it
+    message  one line that names the file, the ids and the mend
+    """
+
+    kind: str
+    message: str
+
+
+Report = Callable[[Fault], None]
+"""What a reader tells of each fault before it steps over it, if this returns."""
+
+
+def refuse(fault: Fault) -> None:
+    """The strict `Report`.
+
+    Raises: BadInput, always.
+    """
+    raise BadInput(fault.message)
+
+
+def as_array(values: object) -> NDArray[Any]:
+    """An array, or what a tensor on any device holds; torch is not imported for it."""
+    if hasattr(values, "detach") and hasattr(values, "cpu"):
+        values = values.detach().cpu()
+    return np.asarray(values)
 
 
 def require_positive(**numbers: int) -> None:

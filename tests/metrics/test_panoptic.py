@@ -15,7 +15,9 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from atrous.labels import Label, LabelSpace
-from atrous.metrics.panoptic import PanopticQuality, PanopticScore, ParsingCovering, overlaps
+from atrous.metrics.covering import ParsingCovering
+from atrous.metrics.overlaps import overlaps
+from atrous.metrics.panoptic import PanopticQuality, PanopticScore
 from atrous.types import BadInput, Labelled, Region
 
 LABELS = LabelSpace(
@@ -175,6 +177,52 @@ def test_only_the_last_crowd_of_a_class_forgives(order: tuple[int, int], false_a
     truth = labelled(runs((4, 1), (6, 2)), *(crowds[i] for i in order))
     prediction = labelled(runs((4, 0), (6, 1)), Region(1, PERSON))
     assert counts(pq((truth, prediction)), PERSON) == (0, false_alarms, 0)
+
+
+def test_with_tensorflows_rule_crowds_of_any_class_forgive_together() -> None:
+    crowds = [Region(1, PERSON, is_crowd=True), Region(2, CAR, is_crowd=True)]
+    truth = labelled(runs((3, 1), (3, 2), (4, 3)), *crowds, Region(3, SKY))
+    prediction = labelled(runs((10, 1)), Region(1, PERSON))
+    for rule, false_alarms in (("panopticapi", 1), ("tensorflow", 0)):
+        quality = PanopticQuality(LABELS, crowds=rule)  # type: ignore[arg-type]
+        quality.update(truth, prediction)
+        assert counts(quality.compute(), PERSON) == (0, false_alarms, 0)
+
+
+def test_accumulators_of_different_crowd_rules_do_not_merge() -> None:
+    with pytest.raises(ValueError, match="cannot merge"):
+        PanopticQuality(LABELS).merge(PanopticQuality(LABELS, crowds="tensorflow"))
+
+
+def test_a_crowd_in_a_prediction_is_a_segment_like_any_other() -> None:
+    crowd = labelled([1] * 8, Region(1, PERSON, is_crowd=True))
+    assert counts(pq((persons(8), crowd)), PERSON) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "uint16", "int16"])
+def test_maps_of_any_integers_are_compared(kind: str) -> None:
+    truth, prediction = (Labelled(x.ids.astype(kind), x.regions) for x in (TRUTH, GOOD))
+    assert pq((truth, prediction)) == pq((TRUTH, GOOD))
+
+
+def test_maps_may_be_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    truth, prediction = (Labelled(torch.tensor(x.ids), x.regions) for x in (TRUTH, GOOD))
+    assert pq((truth, prediction)) == pq((TRUTH, GOOD))
+    assert covering((truth, prediction)) == covering((TRUTH, GOOD))
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [
+        (np.zeros((1, 3)), "float64: give ids as integers"),
+        (np.array([[1, 2**31, 0]]), "holds id 2147483648: number segments below"),
+        (np.array([[1, 0, -(2**31) - 1]]), "holds id -2147483649: number segments below"),
+    ],
+)
+def test_maps_without_ids_of_32_bits_are_refused(ids: NDArray[np.int64], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        overlaps(ids, np.zeros((1, 3), np.int32))  # type: ignore[arg-type]
 
 
 def test_regions_without_pixels_are_no_segments() -> None:

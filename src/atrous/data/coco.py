@@ -11,24 +11,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from atrous.formats import read_image, read_json, read_segments, segment_rows
-from atrous.formats.panoptic import SegmentRows
-from atrous.labels import Label, LabelSpace, distinct_colours
+from atrous.formats import PanopticRecord, read_image, read_index, read_segments
+from atrous.labels import LabelSpace
 from atrous.types import BadInput, Sample
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Record:
-    """One image of the index: file names within their folders, and its segments as one array."""
-
-    image: str
-    png: str
-    segments: SegmentRows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +26,7 @@ class CocoPanoptic:
     labels: LabelSpace
     image_folder: Path
     png_folder: Path
-    records: tuple[Record, ...]
+    records: tuple[PanopticRecord, ...]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -49,18 +37,18 @@ class CocoPanoptic:
         Raises: BadInput if a file is missing, damaged, or disagrees with the other or the JSON.
         """
         record = self.records[index]
-        image_path, png_path = self.image_folder / record.image, self.png_folder / record.png
+        image_path, png_path = self.image_folder / self.name(index), self.png_folder / record.png
         image = read_image(image_path)
         truth = read_segments(png_path, record.segments, self.labels.class_ids())
         if image.shape[:2] != truth.ids.shape:
             sizes = f"{_size(truth.ids.shape)} but {image_path} is {_size(image.shape)}"
             mend = "(height x width, upright): give both the same size"
             raise BadInput(f"{png_path}: the label is {sizes} {mend}")
-        return Sample(record.image, image, truth)
+        return Sample(self.name(index), image, truth)
 
     def name(self, index: int) -> str:
         """File name of the image."""
-        return self.records[index].image
+        return str(self.records[index].image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +89,10 @@ def open_coco(root: str | os.PathLike[str], split: str) -> CocoPanoptic:
             zipped = what == "label PNGs" and place.zipped.is_file()
             mend = f"unzip {place.zipped}" if zipped else f"put the {what} of {place.json} there"
             raise BadInput(f"{folder}: no such folder: {mend}")
-    data = _panoptic_data(place.json)
-    labels = _label_space(data["categories"], place.json)
-    return CocoPanoptic(labels, place.images, place.pngs, _records(data, place.json))
+    index = read_index(place.json)
+    if index.labels is None:
+        raise BadInput(f"{place.json}: the list of categories is empty: add the classes")
+    return CocoPanoptic(index.labels, place.images, place.pngs, index.records)
 
 
 def _place(root: Path, split: str) -> _Place:
@@ -142,68 +131,6 @@ def _official(root: Path, path: Path) -> _Place:
 
 def _first_folder(usual: Path, other: Path) -> Path:
     return other if other.is_dir() and not usual.is_dir() else usual
-
-
-def _panoptic_data(path: Path) -> dict[str, Any]:
-    data: dict[str, Any] = read_json(path)
-    for part in ("images", "annotations", "categories"):
-        if not isinstance(data, dict) or not isinstance(data.get(part), list):
-            raise BadInput(f"{path}: no list {part!r}: give COCO panoptic JSON")
-    return data
-
-
-def _label_space(categories: list[Any], path: Path) -> LabelSpace:
-    spare = distinct_colours(len(categories))
-    try:
-        labels = tuple(_label(c, colour) for c, colour in zip(categories, spare, strict=True))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        what = "each category needs id, name and isthing (and color as three of 0..255)"
-        raise BadInput(f"{path}: {what}: give COCO panoptic JSON") from None
-    try:
-        return LabelSpace(labels)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
-
-
-def _label(category: Mapping[str, Any], spare: tuple[int, int, int]) -> Label:
-    red, green, blue = bytes(category.get("color", spare))  # bytes refuses all but 0..255
-    is_thing = bool(category["isthing"])
-    return Label(str(category["name"]), (red, green, blue), is_thing, int(category["id"]))
-
-
-def _records(data: Mapping[str, Any], path: Path) -> tuple[Record, ...]:
-    """One record for each image, in the order of the annotations."""
-    names = _image_names(data["images"], path)
-    records = tuple(_record(annotation, names, path) for annotation in data["annotations"])
-    if names:
-        left = next(iter(names.values()))
-        what = f"{len(names)} images have no annotation, {left} the first"
-        raise BadInput(f"{path}: {what}: add it or take the image out of the list")
-    return records
-
-
-def _image_names(images: list[Any], path: Path) -> dict[Any, str]:
-    try:
-        names = {image["id"]: str(image["file_name"]) for image in images}
-    except (KeyError, TypeError):
-        raise BadInput(f"{path}: each image needs id and file_name: add them") from None
-    if len(names) < len(images):
-        raise BadInput(f"{path}: an image id stands twice: give each image its own")
-    return names
-
-
-def _record(annotation: Any, names: dict[Any, str], path: Path) -> Record:
-    """The record of one annotation, whose image is taken out of `names`."""
-    try:
-        image_id, png = annotation["image_id"], str(annotation["file_name"])
-        rows = segment_rows(annotation["segments_info"], f"{path}: {png}")
-    except (KeyError, TypeError):
-        what = "each annotation needs image_id, file_name and segments_info"
-        raise BadInput(f"{path}: {what}: give panoptic, not instance, JSON") from None
-    if not isinstance(image_id, int | str) or image_id not in names:
-        what = f"annotation {png} is of image {image_id!r}, which is not listed or has another"
-        raise BadInput(f"{path}: {what}: keep one annotation an image")
-    return Record(names.pop(image_id), png, rows)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -2,12 +2,15 @@
 
 images.py    whatever Pillow opens -> (h, w, 3) uint8
 panoptic.py  COCO panoptic, both directions of PNG and JSON
+panoptic_index.py  which images and segments such a JSON lists
+agreement.py  whether it makes sense, and its PNGs say the same
 classes.py   class maps, one id a pixel
 files.py     JSON, class maps, confidence and overlays, written whole or not at all
 """
 
 from __future__ import annotations
 
+from atrous.formats.agreement import MAX_ID, rows_with_pixels, segment_rows, usable_rows
 from atrous.formats.classes import read_class_map
 from atrous.formats.files import (
     read_json,
@@ -20,17 +23,17 @@ from atrous.formats.files import (
 )
 from atrous.formats.images import MAX_PIXELS, contents, from_pillow, image_files, read_image
 from atrous.formats.panoptic import (
-    MAX_ID,
     PanopticEntry,
     decode_ids,
     encode_ids,
     panoptic_json,
     read_panoptic,
     read_segments,
+    regions_of,
     segment_info,
-    segment_rows,
     write_panoptic,
 )
+from atrous.formats.panoptic_index import PanopticIndex, PanopticRecord, label_space, read_index
 
 __all__ = [
     "MAX_PIXELS",
@@ -44,6 +47,13 @@ __all__ = [
     "read_panoptic",
     "read_segments",
     "segment_rows",
+    "usable_rows",
+    "rows_with_pixels",
+    "regions_of",
+    "PanopticIndex",
+    "PanopticRecord",
+    "read_index",
+    "label_space",
     "write_panoptic",
     "segment_info",
     "PanopticEntry",

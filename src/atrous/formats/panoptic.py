@@ -16,16 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from atrous.formats.agreement import (
+    MAX_ID,
+    SegmentRows,
+    rows_with_pixels,
+    segment_rows,
+    usable_rows,
+)
 from atrous.formats.files import id_png, write_whole
 from atrous.formats.images import contents, loaded, opened, raw_mode
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, IdMap, Image, Labelled, Region, Segment
-
-MAX_ID = 2**24 - 1
-"""The largest id that three bytes hold."""
-
-SegmentRows = NDArray[np.int64]
-"""(n, 4) id, category id, crowd (0 or 1), area (-1 = not given): `segments_info`, small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,31 +73,22 @@ def read_panoptic(
     return read_segments(png_path, segment_rows(segments_info, png_path), class_ids)
 
 
-def segment_rows(segments_info: Iterable[Mapping[str, Any]], source: object) -> SegmentRows:
-    """`segments_info` as one small array; `source` is named in errors.
-
-    Raises: BadInput if an entry lacks id or category_id, or they are no integers.
-    """
-    try:
-        rows = [_row(entry) for entry in segments_info]
-        return np.array(rows, dtype=np.int64).reshape(-1, 4)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        what = "segments_info needs whole numbers id and category_id in each entry"
-        raise BadInput(f"{source}: {what}: give COCO panoptic JSON") from None
-
-
 def read_segments(
     png_path: str | os.PathLike[str], rows: SegmentRows, class_ids: Mapping[int, int]
 ) -> Labelled:
     """`read_panoptic` for entries that `segment_rows` has made small."""
-    _check_rows(rows, source=png_path, class_ids=class_ids)
+    usable_rows(rows, source=png_path, class_ids=class_ids)
     ids = _read_ids(png_path)
-    _check_agreement(ids, rows, source=png_path)
-    regions = (
+    rows_with_pixels(rows, _areas(ids), source=png_path)
+    return Labelled(ids, regions_of(rows, class_ids))
+
+
+def regions_of(rows: SegmentRows, class_ids: Mapping[int, int]) -> tuple[Region, ...]:
+    """The segments of `segments_info`, in its order; class_ids is category id -> class id."""
+    return tuple(
         Region(segment_id, class_ids[category], bool(crowd))
         for segment_id, category, crowd, _ in rows.tolist()
     )
-    return Labelled(ids, tuple(regions))
 
 
 def write_panoptic(png_path: str | os.PathLike[str], ids: IdMap) -> None:
@@ -130,34 +122,6 @@ def panoptic_json(entries: Iterable[PanopticEntry], labels: LabelSpace) -> dict[
     }
 
 
-def _row(entry: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    area = entry.get("area")
-    crowd = int(bool(entry.get("iscrowd", 0)))
-    return _whole(entry["id"]), _whole(entry["category_id"]), crowd, -1 if area is None else area
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{value!r} is no integer")
-    return value
-
-
-def _check_rows(rows: SegmentRows, *, source: object, class_ids: Mapping[int, int]) -> None:
-    ids, counts = np.unique(rows[:, 0], return_counts=True)
-    if (counts > 1).any():
-        twice = _few(ids[counts > 1])
-        raise BadInput(f"{source}: {twice} stand twice in segments_info: give each segment its own")
-    outside = ids[(ids < 1) | (ids > MAX_ID)]
-    if outside.size:
-        what = f"{_few(outside)} in segments_info cannot be a segment"
-        raise BadInput(f"{source}: {what}: number segments within 1 and {MAX_ID}")
-    unknown = sorted(set(rows[:, 1].tolist()) - set(class_ids))
-    if unknown:
-        known = f"the categories are {_few(np.array(sorted(class_ids)), 'ids')}"
-        what = f"category {_few(np.array(unknown))} are not among the categories"
-        raise BadInput(f"{source}: {what} ({known}): add them or mend segments_info")
-
-
 def _read_ids(png_path: str | os.PathLike[str]) -> IdMap:
     """(h, w) int32 ids of a PNG as they are stored.
 
@@ -173,37 +137,13 @@ def _read_ids(png_path: str | os.PathLike[str]) -> IdMap:
     return decode_ids(np.asarray(image))
 
 
-def _check_agreement(ids: IdMap, rows: SegmentRows, *, source: object) -> None:
-    found, areas = _areas(ids)
-    areas, found = areas[found != 0], found[found != 0]
-    order = np.argsort(rows[:, 0])
-    listed, claimed = rows[order, 0], rows[order, 3]
-    no_entry, no_pixels = np.setdiff1d(found, listed), np.setdiff1d(listed, found)
-    faults = [f"{_few(no_entry)} have pixels but no entry in segments_info"] * bool(no_entry.size)
-    faults += [f"{_few(no_pixels)} have an entry but no pixels"] * bool(no_pixels.size)
-    if faults:
-        mend = "write PNG and JSON together again"
-        raise BadInput(f"{source}: {' and '.join(faults)}: {mend}")
-    wrong = np.flatnonzero((claimed >= 0) & (claimed != areas))
-    if wrong.size:
-        first = wrong[0]
-        what = f"id {listed[first]} has {areas[first]} pixels but area {claimed[first]}"
-        raise BadInput(f"{source}: {what} in segments_info: count areas again from the PNG")
-
-
-def _areas(ids: IdMap) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Ids in ascending order and their pixel counts, counted by runs: far faster than sorting."""
+def _areas(ids: IdMap) -> dict[int, int]:
+    """Id -> pixels, counted by runs: far faster than sorting."""
     flat = ids.ravel()
     starts = np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)
     values, place = np.unique(flat[starts], return_inverse=True)
-    lengths = np.diff(starts, append=flat.size)
-    return values, np.bincount(place, weights=lengths).astype(np.int64)
-
-
-def _few(numbers: NDArray[np.integer[Any]], word: str = "ids") -> str:
-    shown = ", ".join(str(n) for n in numbers[:5].tolist())
-    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
-    return f"{word} {shown}{more}"
+    pixels = np.bincount(place, weights=np.diff(starts, append=flat.size)).astype(np.int64)
+    return dict(zip(values.tolist(), pixels.tolist(), strict=True))
 
 
 def _image_entry(entry: PanopticEntry) -> dict[str, object]:

@@ -9,13 +9,8 @@ from typing import Any
 
 from atrous.data.source import Source
 from atrous.labels import Label, LabelSpace
-from atrous.metrics.panoptic import (
-    CoveringScore,
-    PanopticQuality,
-    PanopticScore,
-    ParsingCovering,
-    Quality,
-)
+from atrous.metrics.covering import CoveringScore, ParsingCovering
+from atrous.metrics.panoptic import PanopticQuality, PanopticScore, Quality
 from atrous.metrics.semantic import ConfusionMatrix, SemanticScore
 from atrous.types import Image, Labelled, Parse, Sample
 

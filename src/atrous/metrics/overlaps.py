@@ -1,0 +1,115 @@
+"""How true and predicted segments lie on each other: the one pass over pixels for all scores."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atrous.metrics.counting import count_pairs
+from atrous.types import BadInput, IdMap, Labelled, Region, as_array
+
+VOID = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """How the segments of one image lie on each other, in pixels.
+
+    pairs           (truth id, predicted id) -> pixels, only where there are any; 0 = void
+    truth_area      truth id -> pixels, void among them
+    predicted_area  predicted id -> pixels, void among them
+    """
+
+    pairs: dict[tuple[int, int], int]
+    truth_area: dict[int, int]
+    predicted_area: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The true and the predicted segments of one image, without those that have no pixels.
+
+    true, predicted  id -> region, in the order in which they are listed
+    """
+
+    shared: Overlaps
+    true: dict[int, Region]
+    predicted: dict[int, Region]
+
+
+def overlaps(truth: IdMap, prediction: IdMap) -> Overlaps:
+    """Counts the pixels of every pair of a true and a predicted id; both maps are (h, w).
+
+    They may be arrays or tensors of any type of integer.
+
+    Raises: BadInput if the sizes differ, or a map holds no ids of 32 bits.
+    """
+    true, predicted = narrow(truth, "truth"), narrow(prediction, "prediction")
+    if true.shape != predicted.shape:
+        sizes = f"the truth is {true.shape} but the prediction {predicted.shape}"
+        raise BadInput(f"{sizes}: resize the prediction, with nearest neighbour")
+    keys, counts = count_pairs(true.ravel(), predicted.ravel())
+    ids = zip((keys >> 32).tolist(), keys.astype(np.int32).tolist(), strict=True)
+    pairs = dict(zip(ids, counts.tolist(), strict=True))
+    return Overlaps(pairs, areas(pairs, 0), areas(pairs, 1))
+
+
+def compare(
+    truth: Labelled, prediction: Labelled, *, classes: int, shared: Overlaps | None = None
+) -> Comparison:
+    """What a truth and a prediction of the same image have in common.
+
+    classes  number of classes; `shared` saves the counting where it has been done already
+
+    Raises: BadInput if the sizes differ, an id has no region or two, or a class is unknown.
+    """
+    shared = shared or overlaps(truth.ids, prediction.ids)
+    return Comparison(
+        shared,
+        _segments(truth, classes, shared.truth_area, "truth"),
+        _segments(prediction, classes, shared.predicted_area, "prediction"),
+    )
+
+
+def areas(pairs: dict[tuple[int, int], int], side: int) -> dict[int, int]:
+    """Id -> pixels of one side of pairs: 0 for the first, 1 for the second."""
+    pixels: Counter[int] = Counter()
+    for ids, count in pairs.items():
+        pixels[ids[side]] += count
+    return pixels
+
+
+def narrow(values: object, whose: str) -> NDArray[np.int32]:
+    """A map of ids, array or tensor, as contiguous int32.
+
+    Raises: BadInput if it holds no integers, or one that 32 bits do not hold.
+    """
+    ids = as_array(values)
+    if ids.dtype == np.int32:
+        return np.ascontiguousarray(ids)
+    if ids.dtype.kind not in "iu":
+        raise BadInput(f"the {whose} map is {ids.dtype}: give ids as integers")
+    ends = (ids.min(initial=0), ids.max(initial=0)) if ids.dtype.itemsize >= 4 else ()
+    for odd in (int(end) for end in ends if not -(2**31) <= end < 2**31):
+        raise BadInput(f"the {whose} map holds id {odd}: number segments below 2^31")
+    return np.ascontiguousarray(ids, dtype=np.int32)
+
+
+def _segments(
+    labelled: Labelled, classes: int, area: dict[int, int], whose: str
+) -> dict[int, Region]:
+    """Id -> region, in order, without the regions that have no pixels."""
+    regions = {region.id: region for region in labelled.regions}
+    if len(regions) < len(labelled.regions) or VOID in regions:
+        raise BadInput(f"the {whose} has two regions of one id, or one of id 0: number them from 1")
+    if strangers := sorted(area.keys() - regions.keys() - {VOID}):
+        raise BadInput(f"the {whose} map holds ids {strangers[:5]} without a region: list them")
+    if odd := sorted({r.class_id for r in regions.values() if not 0 <= r.class_id < classes}):
+        raise BadInput(
+            f"the {whose} has regions of class {odd[:5]}, but there are {classes} classes: map the"
+            " file's ids to class ids first"
+        )
+    return {i: region for i, region in regions.items() if i in area}
