@@ -1,4 +1,4 @@
-"""What must hold of a picture, whatever it looks like."""
+"""What must hold of an overlay, whatever it looks like."""
 
 from __future__ import annotations
 
@@ -6,58 +6,32 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-
-from atrous.draw import _room, contact_sheet, overlay, side_by_side
-from atrous.labels import Label, LabelSpace
-from atrous.types import Image, Parse, Segment
-
-LABELS = LabelSpace(
-    (
-        Label("person", (220, 20, 60), True, 1),
-        Label("sky", (70, 130, 180), False, 2),
-        Label("background", (0, 0, 0), False, 3),
-    )
+from scenes import (
+    GROUND,
+    LABELS,
+    LEFT,
+    PERSON,
+    RIGHT,
+    SIZE,
+    SKY,
+    TWO_PERSONS,
+    changed,
+    grey,
+    labelled,
+    parse,
+    whole,
 )
-PERSON, SKY, GROUND = range(3)
-Slices = tuple[slice, slice]
-LEFT, RIGHT = (slice(60, 140), slice(10, 140)), (slice(60, 140), slice(160, 290))
 
-
-def parse(size_hw: tuple[int, int], *areas: tuple[int, Slices]) -> Parse:
-    """Segments 1, 2, ... of a class each, painted one over the other."""
-    ids = np.zeros(size_hw, dtype=np.int32)
-    for place, (_, where) in enumerate(areas, start=1):
-        ids[where] = place
-    segments = []
-    for place, (class_id, _) in enumerate(areas, start=1):
-        ys, xs = np.nonzero(ids == place)
-        box = int(ys.min()), int(xs.min()), int(ys.max()) + 1, int(xs.max()) + 1
-        label = LABELS[class_id]
-        segments.append(Segment(place, class_id, label.name, label.is_thing, 0.9, len(ys), box))
-    return Parse(ids, LABELS.empty(size_hw), np.ones(size_hw, np.float32), tuple(segments))
-
-
-def whole(size_hw: tuple[int, int]) -> Slices:
-    return slice(0, size_hw[0]), slice(0, size_hw[1])
-
-
-def grey(size_hw: tuple[int, int]) -> Image:
-    return np.full((*size_hw, 3), 128, dtype=np.uint8)
+from atrous.draw import labelled_overlay, overlay
+from atrous.draw.layers import parse_layer
+from atrous.draw.overlays import _room
+from atrous.types import Labelled, Parse, Region, Segment
 
 
 def named(before: Parse, place: int, name: str) -> Parse:
     segments = list(before.segments)
     segments[place] = replace(segments[place], name=name)
     return replace(before, segments=tuple(segments))
-
-
-def changed(one: Image, other: Image) -> NDArray[np.bool_]:
-    return np.asarray((one != other).any(axis=2))
-
-
-SIZE = (200, 300)
-TWO_PERSONS = parse(SIZE, (GROUND, whole(SIZE)), (PERSON, LEFT), (PERSON, RIGHT))
 
 
 def test_without_a_legend_the_picture_keeps_its_size() -> None:
@@ -120,9 +94,9 @@ def test_a_small_thing_gets_no_name() -> None:
 
 @pytest.mark.parametrize("rim", [0, 5, 20])
 def test_pills_neither_touch_nor_leave_the_picture(rim: int) -> None:
-    scene = parse(SIZE, (PERSON, (slice(rim, 200 - rim), slice(rim, 300 - rim))))
+    scene = parse_layer(parse(SIZE, (PERSON, (slice(rim, 200 - rim), slice(rim, 300 - rim)))))
     taken: list[tuple[int, int, int, int]] = []
-    while (box := _room(scene, scene.segments[0], (20, 60), taken)) is not None:
+    while (box := _room(scene, scene.patches[0], (20, 60), taken)) is not None:
         assert 0 <= box[0] < box[2] <= 200
         assert 0 <= box[1] < box[3] <= 300
         for top, left, bottom, right in taken:
@@ -177,31 +151,39 @@ def test_a_parse_of_another_size_is_refused() -> None:
         overlay(grey((10, 10)), TWO_PERSONS, LABELS)
 
 
-def test_side_by_side_keeps_every_pixel_of_its_images() -> None:
-    first, second = np.full((40, 60, 3), 10, np.uint8), np.full((30, 20, 3), 20, np.uint8)
-    row = side_by_side([first, second], ["first", "second"])
-    assert (row == 10).all(axis=2).sum() >= 40 * 60
-    assert (row == 20).all(axis=2).sum() >= 30 * 20
-    tops = [np.argwhere((row == shade).all(axis=2))[:, 0] for shade in (10, 20)]
-    assert np.median(tops[0]) - 20 == np.median(tops[1]) - 15
+def test_a_labelled_image_looks_like_the_parse_that_says_the_same() -> None:
+    scene = parse(SIZE, (SKY, whole(SIZE)), (PERSON, LEFT), (PERSON, RIGHT))
+    one = labelled_overlay(grey(SIZE), scene.labelled, LABELS)
+    np.testing.assert_array_equal(one, overlay(grey(SIZE), scene, LABELS))
 
 
-def test_side_by_side_wants_a_title_for_each_image() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        side_by_side([grey(SIZE), grey(SIZE)], ["one"])
+def test_a_crowd_is_marked_inside_its_mask_alone() -> None:
+    persons = labelled(SIZE, (Region(1, PERSON), LEFT), (Region(2, PERSON), RIGHT))
+    crowd = replace(persons, regions=(Region(1, PERSON, is_crowd=True), Region(2, PERSON)))
+    one, two = (labelled_overlay(grey(SIZE), x, LABELS) for x in (persons, crowd))
+    different = changed(one, two)
+    assert different[LEFT].sum() == different.sum() > 1000
 
 
-def test_a_contact_sheet_shows_every_image_once() -> None:
-    shades = [np.full((20, 30, 3), shade, np.uint8) for shade in (10, 20, 30, 40, 50)]
-    sheet = contact_sheet(shades, columns=3)
-    counts = [(sheet == shade).all(axis=2).sum() for shade in (10, 20, 30, 40, 50)]
-    assert counts == [600] * 5
-    assert sheet.shape[0] < sheet.shape[1]
+def test_the_order_of_regions_does_not_show() -> None:
+    areas = [(Region(i, PERSON), (slice(10, 190), slice(50 * i, 50 * i + 40))) for i in range(1, 5)]
+    one, two = (
+        labelled_overlay(grey(SIZE), labelled(SIZE, *order), LABELS)
+        for order in (areas, areas[::-1])
+    )
+    np.testing.assert_array_equal(one, two)
 
 
-def test_a_contact_sheet_scales_only_the_larger_images_down() -> None:
-    sizes = [(20, 30), (20, 30), (200, 300), (10, 10)]
-    images = [np.full((*size, 3), 10 * i, np.uint8) for i, size in enumerate(sizes, start=1)]
-    sheet = contact_sheet(images, columns=2)
-    assert (sheet == 30).all(axis=2).sum() == 600
-    assert (sheet == 40).all(axis=2).sum() == 100
+@pytest.mark.parametrize("size", [(1, 1), (20, 30), SIZE])
+def test_a_labelled_image_may_be_void(size: tuple[int, int]) -> None:
+    nothing = Labelled(np.zeros(size, np.int32), ())
+    picture = labelled_overlay(grey(size), nothing, LABELS)
+    assert picture.shape == (*size, 3)
+    np.testing.assert_array_equal(
+        picture, labelled_overlay(grey(size), replace(nothing, regions=(Region(3, SKY),)), LABELS)
+    )
+
+
+def test_a_label_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"image is \(10, 10\), its label \(200, 300\)"):
+        labelled_overlay(grey((10, 10)), TWO_PERSONS.labelled, LABELS)
