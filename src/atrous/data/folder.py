@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from atrous.formats import image_files, read_class_map, read_image, read_json
+from atrous.formats import image_files, label_classes, read_class_map, read_image, read_json
 from atrous.labels import Label, LabelSpace, distinct_colours
-from atrous.types import BadInput, Labelled, Region, Sample
+from atrous.types import BadInput, Sample
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,26 +42,12 @@ class Folder:
         if image.shape[:2] != stored.shape:
             sizes = [" x ".join(map(str, s)) for s in (stored.shape, image.shape[:2])]
             raise BadInput(f"{label}: is {sizes[0]} but {path} is {sizes[1]}: give both one size")
-        return Sample(path.name, image, self._labelled(stored, label))
+        truth = label_classes(stored, self.labels, ignored={self.ignore}, source=label)
+        return Sample(path.name, image, truth)
 
     def name(self, index: int) -> str:
         """File name of the photo."""
         return self.images[index].name
-
-    def _labelled(self, stored: NDArray[np.int32], source: Path) -> Labelled:
-        class_ids = self.labels.class_ids()
-        present = np.unique(stored)
-        unknown = [int(v) for v in present if v not in class_ids and v != self.ignore]
-        if unknown:
-            raise BadInput(
-                f"{source}: holds {unknown[:6]}, which classes.json does not list (ignored is "
-                f"{self.ignore}): add the classes, or mend the label"
-            )
-        wanted = [int(v) for v in present if v != self.ignore]
-        table = np.zeros(max(int(present.max(initial=0)), self.ignore) + 1, dtype=np.int32)
-        table[wanted] = np.arange(1, len(wanted) + 1)
-        regions = tuple(Region(i, class_ids[v]) for i, v in enumerate(wanted, 1))
-        return Labelled(table[stored], regions)
 
 
 def open_folder(root: Path, split: str) -> Folder:
@@ -87,11 +70,15 @@ def open_folder(root: Path, split: str) -> Folder:
             f"{labels / lacking[0].stem}.png: missing, and {len(lacking) - 1} more: give every "
             "photo its class map, or take the photo out"
         )
-    space, ignore = _classes(root / "classes.json")
+    space, ignore = folder_classes(root / "classes.json")
     return Folder(space, files, labels, ignore)
 
 
-def _classes(path: Path) -> tuple[LabelSpace, int]:
+def folder_classes(path: Path) -> tuple[LabelSpace, int]:
+    """The classes of a `classes.json`, all stuff, and the id of its class maps that is ignored.
+
+    Raises: BadInput if the file is missing or of another form.
+    """
     data = read_json(path)
     rows = data.get("classes") if isinstance(data, dict) else None
     if not isinstance(rows, list) or not rows:

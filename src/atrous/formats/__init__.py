@@ -5,13 +5,29 @@ panoptic.py  COCO panoptic, both directions of PNG and JSON
 panoptic_index.py  which images and segments such a JSON lists
 agreement.py  whether it makes sense, and its PNGs say the same
 classes.py   class maps, one id a pixel
+png.py       the fast way to the pixels of plain label PNGs
+unfilter.py  its loops: the filters of PNG taken back
+values.py    what the values of label PNGs stand for
+classpng.py  class maps in a data set's own ids and colours
+packed.py    class and instance in one 16 bit number
+voc.py, cityscapes.py, kitti.py, mapillary.py, ade20k.py  label files of these data sets
+masklist.py  Cityscapes' results for instances
+keys.py      which file belongs to which image
+instances.py COCO instances, masks that may lie over each other, truth and results
+listing.py   which images and categories such a JSON lists
+segmentation.py  its masks: runs and polygons
+rle.py       masks as runs, and COCO's text of them
+layers.py    instances on an id map, and back
 files.py     JSON, class maps, confidence and overlays, written whole or not at all
 """
 
 from __future__ import annotations
 
+from atrous.formats.ade20k import read_ade20k, write_ade20k
 from atrous.formats.agreement import MAX_ID, rows_with_pixels, segment_rows, usable_rows
+from atrous.formats.cityscapes import cityscapes_files, read_cityscapes, write_cityscapes
 from atrous.formats.classes import read_class_map
+from atrous.formats.classpng import palette_of, write_classes
 from atrous.formats.files import (
     read_json,
     write_class_map,
@@ -22,11 +38,30 @@ from atrous.formats.files import (
     write_whole,
 )
 from atrous.formats.images import MAX_PIXELS, contents, from_pillow, image_files, read_image
+from atrous.formats.instances import (
+    InstanceFile,
+    instances_json,
+    open_instances,
+    open_results,
+    results_json,
+)
+from atrous.formats.keys import stem_files
+from atrous.formats.kitti import read_kitti, write_kitti
+from atrous.formats.layers import flatten, instances_from_masks, instances_of
+from atrous.formats.listing import ImageKey
+from atrous.formats.mapillary import (
+    mapillary_files,
+    read_mapillary,
+    read_mapillary_classes,
+    write_mapillary,
+)
+from atrous.formats.masklist import read_mask_list, write_mask_list
 from atrous.formats.panoptic import (
     PanopticEntry,
     decode_ids,
     encode_ids,
     panoptic_json,
+    read_ids,
     read_panoptic,
     read_segments,
     regions_of,
@@ -34,6 +69,9 @@ from atrous.formats.panoptic import (
     write_panoptic,
 )
 from atrous.formats.panoptic_index import PanopticIndex, PanopticRecord, label_space, read_index
+from atrous.formats.rle import decode_mask, encode_mask, runs_to_text, text_to_runs
+from atrous.formats.values import label_classes, read_classes
+from atrous.formats.voc import read_voc, write_voc
 
 __all__ = [
     "MAX_PIXELS",
@@ -44,6 +82,7 @@ __all__ = [
     "MAX_ID",
     "encode_ids",
     "decode_ids",
+    "read_ids",
     "read_panoptic",
     "read_segments",
     "segment_rows",
@@ -58,6 +97,39 @@ __all__ = [
     "segment_info",
     "PanopticEntry",
     "panoptic_json",
+    "encode_mask",
+    "decode_mask",
+    "runs_to_text",
+    "text_to_runs",
+    "InstanceFile",
+    "ImageKey",
+    "open_instances",
+    "open_results",
+    "instances_json",
+    "results_json",
+    "flatten",
+    "instances_of",
+    "instances_from_masks",
+    "read_classes",
+    "label_classes",
+    "write_classes",
+    "palette_of",
+    "stem_files",
+    "read_voc",
+    "write_voc",
+    "cityscapes_files",
+    "read_cityscapes",
+    "write_cityscapes",
+    "read_mask_list",
+    "write_mask_list",
+    "read_kitti",
+    "write_kitti",
+    "mapillary_files",
+    "read_mapillary_classes",
+    "read_mapillary",
+    "write_mapillary",
+    "read_ade20k",
+    "write_ade20k",
     "read_json",
     "write_json",
     "read_class_map",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.formats.images import contents, loaded, opened
+from atrous.formats.png import decode_grey
 from atrous.types import BadInput
 
 GREY = {"L", "P", "I;16", "I"}
@@ -20,6 +21,11 @@ def read_class_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
     Raises: BadInput if the file is no whole PNG of grey or palette pixels.
     """
     name, data = contents(path)
+    plain = decode_grey(data)
+    return _any_class_map(data, name) if plain is None else plain
+
+
+def _any_class_map(data: bytes, name: str) -> NDArray[np.int32]:
     image = opened(data, name=name)
     if image.format != "PNG" or image.mode not in GREY:
         raise BadInput(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -25,6 +26,7 @@ from atrous.formats.agreement import (
 )
 from atrous.formats.files import id_png, write_whole
 from atrous.formats.images import contents, loaded, opened, raw_mode
+from atrous.formats.png import decode_rgb
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, IdMap, Image, Labelled, Region, Segment
 
@@ -78,16 +80,24 @@ def read_segments(
 ) -> Labelled:
     """`read_panoptic` for entries that `segment_rows` has made small."""
     usable_rows(rows, source=png_path, class_ids=class_ids)
-    ids = _read_ids(png_path)
+    ids = read_ids(png_path)
     rows_with_pixels(rows, _areas(ids), source=png_path)
     return Labelled(ids, regions_of(rows, class_ids))
 
 
-def regions_of(rows: SegmentRows, class_ids: Mapping[int, int]) -> tuple[Region, ...]:
-    """The segments of `segments_info`, in its order; class_ids is category id -> class id."""
+def regions_of(
+    rows: SegmentRows,
+    class_ids: Mapping[int, int],
+    scores: Mapping[int, float] = MappingProxyType({}),
+) -> tuple[Region, ...]:
+    """The segments of `segments_info`, in its order; class_ids is category id -> class id.
+
+    scores  segment id -> how sure a prediction is of it; nan and nothing mean that nobody said
+    """
+    known = {segment: score for segment, score in scores.items() if score == score}
     return tuple(
-        Region(segment_id, class_ids[category], bool(crowd))
-        for segment_id, category, crowd, _ in rows.tolist()
+        Region(segment, class_ids[category], bool(crowd), known.get(segment))
+        for segment, category, crowd, _ in rows.tolist()
     )
 
 
@@ -122,12 +132,17 @@ def panoptic_json(entries: Iterable[PanopticEntry], labels: LabelSpace) -> dict[
     }
 
 
-def _read_ids(png_path: str | os.PathLike[str]) -> IdMap:
+def read_ids(png_path: str | os.PathLike[str]) -> IdMap:
     """(h, w) int32 ids of a PNG as they are stored.
 
     Raises: BadInput if it is not a whole 8 bit RGB PNG.
     """
     name, data = contents(png_path)
+    plain = decode_rgb(data)
+    return _any_ids(data, name) if plain is None else plain
+
+
+def _any_ids(data: bytes, name: str) -> IdMap:
     image = opened(data, name=name)
     stored = raw_mode(image)
     if image.format != "PNG" or image.mode != "RGB" or stored != "RGB":
