@@ -32,6 +32,7 @@ FLOORS = {
     "metrics": 4,
     "data": 4,
     "draw": 4,
+    "progress": 4,
     "semantic": 4,
     "systems": 5,
     "run": 5,
@@ -64,7 +65,8 @@ PEERS = {"segmentation_models_pytorch", "timm", "torchmetrics", "torchvision", "
 """For parity tests and benchmarks only; see constraints.txt on why."""
 
 ON_DISK = {
-    *("data", "formats", "run.checkpoint", "convert", "training", "export", "serve", "cli"),
+    *("data", "formats", "run.checkpoint", "convert", "training", "score", "export", "serve"),
+    "cli",
     "run.logs",  # keeps one log open and adds a line a step: formats writes whole files only
     "parser",  # lists the models in the package, to find one by name
 }

@@ -151,3 +151,24 @@ def test_help_works_without_torch(tmp_path: Path) -> None:
 def test_help_does_not_load_torch(tmp_path: Path) -> None:
     """Torch is there to be loaded: an import in `try` would not be seen where it is blocked."""
     assert "parse" in run(HELP, folder=tmp_path).stdout
+
+
+def test_files_are_scored_without_torch(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+
+from atrous.cli import main
+from atrous.formats import write_classes
+from atrous.labels import VOC
+
+for side in ("gt", "pred"):
+    write_classes(Path(side) / "a.png", VOC.empty((4, 4)) * 0 + 3, VOC, void=255)
+sys.argv = ["atrous", "score", "--gt", "gt", "--pred", "pred", "--gt-format", "voc"]
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+assert "torch" not in sys.modules
+"""
+    assert '"miou": 1.0' in run(BLOCKED, code, folder=tmp_path).stdout

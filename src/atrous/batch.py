@@ -1,20 +1,17 @@
-"""Many images through one parser: which ones, what came of each, and a bar."""
+"""Many images through one parser: which ones, and what came of each."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from atrous.formats import image_files, read_image
 from atrous.parser import Parser
+from atrous.progress import progress
 from atrous.result import Result, ResultFolder
 from atrous.types import BadInput
 
@@ -108,21 +105,3 @@ def names(files: Sequence[Path]) -> list[str]:
         numbered = (f"{wanted}_{number}" for number in count(2))
         taken[next(name for name in chain([wanted], numbered) if name not in taken)] = None
     return list(taken)
-
-
-@contextmanager
-def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal's stderr; yields what to call with the number of images done."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("images"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=quiet or total < 2 or not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from atrous.data.source import Source
-from atrous.run.evaluate import COMMON
+from atrous.metrics.scores import COMMON
 
 Row = Sequence[object]
 

@@ -211,10 +211,11 @@ def _scorer(
     def score() -> dict[str, Any]:
         system.eval()
         scores = evaluate(_parser(system, recipe.input, device), val, labels=val.labels)
-        if scores.panoptic.all.pq > best[0]:
-            best[0] = scores.panoptic.all.pq
-            write_model(run / "best.safetensors", system.state_dict(), recipe.header(val.labels))
         answer = scores.to_json()
+        quality = answer["panoptic"]["all"]["pq"]
+        if quality is not None and quality > best[0]:
+            best[0] = quality
+            write_model(run / "best.safetensors", system.state_dict(), recipe.header(val.labels))
         return {k: answer[k] for k in ("panoptic", "covering", "semantic")}
 
     return score

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from atrous.cli import describing, models, parsing, scoring, splitting, training
+from atrous.cli import describing, evaluating, models, parsing, scoring, splitting, training
 from atrous.cli.app import app, main
 
-__all__ = ["app", "main", "describing", "models", "parsing", "scoring", "splitting", "training"]
+__all__ = [
+    "app",
+    "main",
+    "describing",
+    "evaluating",
+    "models",
+    "parsing",
+    "scoring",
+    "splitting",
+    "training",
+]

@@ -1,80 +1,151 @@
-"""The verb `eval`."""
+"""The verb `score`: labels against labels, no model."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
-from atrous.cli.app import DEFAULT_MODEL, Data, Device, Model, Quiet, Settings, app
-from atrous.cli.parsing import make_parser
+from atrous.cli.app import Quiet, app
 from atrous.types import BadInput
 
+Folder = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="where its PNGs are; of voc the objects, of ade20k the instances"),
+]
+Format = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        help="coco-panoptic, coco-instances, voc, cityscapes, cityscapes-train-ids, "
+        "ade20k, mapillary, kitti or classes; recognised where it can be"
+    ),
+]
 
-@app.command("eval")
-def evaluate(
-    data: Data,
-    model: Model = DEFAULT_MODEL,
-    split: Annotated[str, typer.Option(help="what to score")] = "val",
-    output_stride: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="8 or 16"),
+
+@app.command("score")
+def score_files(
+    gt: Annotated[Path, typer.Option(help="the truth: a JSON file or a folder of label PNGs")],
+    pred: Annotated[Path, typer.Option(help="the prediction, likewise; what parse wrote too")],
+    gt_dir: Folder = None,
+    pred_dir: Folder = None,
+    gt_format: Format = None,
+    pred_format: Format = None,
+    classes: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="voc, cityscapes, ade20k, camvid ... or a JSON that lists the classes"),
     ] = None,
-    settings: Settings = None,
-    device: Device = "auto",
+    crowds: Annotated[str, typer.Option(help="panopticapi or tensorflow")] = "panopticapi",
+    flat: Annotated[
+        bool, typer.Option("--flat", help="lay masks in one map, and score them as segments")
+    ] = False,
+    coco_ap: Annotated[
+        bool, typer.Option("--coco-ap", help="COCO's AP of masks too, by pycocotools")
+    ] = False,
+    per_class: Annotated[bool, typer.Option("--per-class", help="a row a class")] = False,
+    per_image: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="CSV of each image's scores"),
+    ] = None,
+    worst: Annotated[int, typer.Option(help="pictures of so many images, the worst")] = 0,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="folder for the pictures"),
+    ] = None,
+    images: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="folder of the photos, for the pictures"),
+    ] = None,
+    lenient: Annotated[
+        bool, typer.Option("--lenient/--strict", help="step over faults and count them")
+    ] = False,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="processes; as many as there are cores, if it is worth it"),
+    ] = None,
     quiet: Quiet = False,
 ) -> int:
-    """Parse and score a data set: JSON on stdout, a table on stderr.
+    """Score labels against labels, no model: JSON on stdout, a table on stderr."""
+    from atrous.cli.tables import score_table
+    from atrous.score import Place, Rules
 
-    With --set fusion.instances=0 things are scored without instances, one segment a class.
-    """
-    from atrous.batch import progress
-    from atrous.data.catalogue import open_data
-    from atrous.run.evaluate import evaluate as score
-
-    source = open_data(data, split)
-    if len(source) == 0:
-        raise BadInput(f"--data {data}: no images in split {split}: name another --split")
-    parser = make_parser(model, device, output_stride, settings)
-    ours = [(x.name, x.is_thing) for x in parser.labels.labels]
-    if ours != [(x.name, x.is_thing) for x in source.labels.labels]:
-        raise BadInput(
-            f"--data {data}: its {len(source.labels)} classes are not the model's {len(ours)}: "
-            "score a model on data with the classes that it was trained on"
-        )
-    with progress(len(source), quiet=quiet) as advance:
-        scores = score(
-            lambda image: parser(image).parse,
-            source,
-            labels=source.labels,
-            progress=advance,
-        )
-    asked = {"model": Path(model).name, "data": data, "split": split, "settings": settings or []}
-    answer = {**scores.to_json(), **asked}
+    _check(crowds=crowds, worst=worst, out=out, images=images, workers=workers)
+    same = gt_format if pred_format is None and pred.is_dir() and gt.is_dir() else pred_format
+    places = Place(gt, gt_dir, gt_format, classes), Place(pred, pred_dir, same, classes)
+    rules = Rules(
+        crowds="tensorflow" if crowds == "tensorflow" else "panopticapi",
+        flat=flat,
+        coco=coco_ap,
+        lenient=lenient,
+        per_image=per_image is not None or worst > 0,
+    )
+    truth, prediction, outcome = _scored(places, rules, workers=workers, quiet=quiet)
+    skipped = outcome.skipped.to_json()
+    answer = {**outcome.scores.to_json(), "crowds": crowds, "skipped": skipped}
+    _write(
+        outcome, truth, prediction, rules, per_image=per_image, worst=worst, out=out, images=images
+    )
     if not quiet:
-        _table(answer)
+        score_table(answer, per_class=per_class)
+    for row in skipped:
+        print(
+            f"atrous: skipped {row['count']} {row['what']}: {row['examples'][0]}", file=sys.stderr
+        )
     print(json.dumps(answer))
     return 0
 
 
-def _table(answer: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _scored(places: Any, rules: Any, *, workers: int | None, quiet: bool) -> tuple[Any, Any, Any]:
+    """Both sides, and what came of scoring them."""
+    from atrous.progress import progress
+    from atrous.score import open_prediction, open_truth, score
+    from atrous.score.faults import Tally
+    from atrous.types import refuse
 
-    from atrous.card import percent
+    skipped = Tally()
+    report = skipped if rules.lenient else refuse
+    truth = open_truth(places[0], report=report)
+    prediction = open_prediction(places[1], truth, report=report)
+    with progress(len(truth.entries), quiet=quiet) as advance:
+        outcome = score(
+            truth, prediction, rules, workers=workers, skipped=skipped, progress=advance
+        )
+    return truth, prediction, outcome
 
-    table = Table(title=f"{answer['images']} images, percent")
-    for name in ("class", "PQ", "SQ", "RQ", "PC", "IoU", "TP", "FP", "FN"):
-        table.add_column(name, justify="left" if name == "class" else "right")
-    for row in answer["per_class"]:
-        shares = [percent(row[k]) for k in ("pq", "sq", "rq", "covering", "iou")]
-        table.add_row(row["name"], *shares, *(str(row[k]) for k in ("tp", "fp", "fn")))
-    covering, miou = answer["covering"]["normalised"], answer["semantic"]["miou"]
-    for name, quality in answer["panoptic"].items():
-        part = name.replace("_", " ")
-        shares = [percent(quality[k]) for k in ("pq", "sq", "rq")]
-        rest = [percent(covering), percent(miou)] if part == "all" else ["", ""]
-        table.add_row(part, *shares, *rest, style="bold")
-    Console(stderr=True).print(table)
+
+def _write(
+    outcome: Any,
+    truth: Any,
+    prediction: Any,
+    rules: Any,
+    *,
+    per_image: Path | None,
+    worst: int,
+    out: Path | None,
+    images: Path | None,
+) -> None:
+    from atrous.formats import write_image, write_text
+    from atrous.score import report
+
+    if per_image is not None:
+        write_text(per_image, report.csv_table(outcome.images))
+    for place, image in enumerate(report.worst(outcome.images, worst), 1):
+        photo = report.photo_of(image, images, truth)
+        picture = report.picture(image, truth, prediction, rules, photo=photo)
+        if picture is not None and out is not None:
+            write_image(out / f"{place:03}_{Path(image.pair.name).stem}.png", picture)
+
+
+def _check(
+    *, crowds: str, worst: int, out: Path | None, images: Path | None, workers: int | None
+) -> None:
+    if crowds not in ("panopticapi", "tensorflow"):
+        raise BadInput(f"--crowds {crowds}: choose panopticapi or tensorflow")
+    if worst < 0 or (workers is not None and workers < 0):
+        raise BadInput("--worst and --workers count: give 0 or more")
+    if worst and out is None:
+        raise BadInput(f"--worst {worst}: say where to put the pictures, with --out DIR")
+    if images is not None and not images.is_dir():
+        raise BadInput(f"--images {images}: no such folder: give the folder of the photos")

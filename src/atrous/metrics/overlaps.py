@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,9 +75,9 @@ def compare(
 
 def areas(pairs: dict[tuple[int, int], int], side: int) -> dict[int, int]:
     """Id -> pixels of one side of pairs: 0 for the first, 1 for the second."""
-    pixels: Counter[int] = Counter()
+    pixels: dict[int, int] = {}
     for ids, count in pairs.items():
-        pixels[ids[side]] += count
+        pixels[ids[side]] = pixels.get(ids[side], 0) + count
     return pixels
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from atrous.labels import LabelSpace
 from atrous.metrics.exact import FRACTION_BITS, exact, mean, ratio, require_same, zeros
-from atrous.metrics.overlaps import VOID, Comparison, Overlaps, compare
-from atrous.types import Labelled, Region
+from atrous.metrics.overlaps import VOID, Comparison, compare
+from atrous.types import Labelled
 
 CrowdRule = Literal["panopticapi", "tensorflow"]
 """Which crowds forgive a false alarm that lies on them; see `PanopticQuality`."""
@@ -91,10 +91,9 @@ class PanopticQuality:
             self.iou[image.true[t].class_id] += exact(*iou)
         for region in image.true.values():
             self.fn[region.class_id] += not region.is_crowd and region.id not in found
-        crowds = [region for region in image.true.values() if region.is_crowd]
+        lenient = forgiven(image, crowds=self.crowds)
         for region in image.predicted.values():
-            is_wrong = region.id not in used and not self._is_forgiven(region, crowds, image.shared)
-            self.fp[region.class_id] += is_wrong
+            self.fp[region.class_id] += region.id not in used and region.id not in lenient
 
     def merge(self, other: PanopticQuality) -> None:
         """Adds what another accumulator has seen; the order of merging does not matter."""
@@ -110,26 +109,36 @@ class PanopticQuality:
         things, stuff = (compress(rows, self.labels.is_thing == thing) for thing in (True, False))
         return PanopticScore(_mean_quality(rows), _mean_quality(things), _mean_quality(stuff), rows)
 
-    def _is_forgiven(self, region: Region, crowds: list[Region], shared: Overlaps) -> bool:
-        forgiving = [crowd.id for crowd in crowds]
-        if self.crowds == "panopticapi":
-            forgiving = [c.id for c in crowds if c.class_id == region.class_id][-1:]
-        ignored = sum(shared.pairs.get((i, region.id), 0) for i in (VOID, *forgiving))
-        return 2 * ignored > shared.predicted_area[region.id]
-
 
 def matches(image: Comparison) -> dict[tuple[int, int], tuple[int, int]]:
     """(true id, predicted id) -> (intersection, union) of the segments that found each other."""
     matched = {}
-    for (t, p), pixels in image.shared.pairs.items():
-        if VOID in (t, p) or image.true[t].class_id != image.predicted[p].class_id:
+    shared = image.shared
+    for (t, p), pixels in shared.pairs.items():
+        # The union is never below the area of the true segment: most pairs end here.
+        if 2 * pixels <= shared.truth_area[t] or VOID in (t, p):
             continue
-        on_void = image.shared.pairs.get((VOID, p), 0)
-        areas = image.shared.truth_area[t] + image.shared.predicted_area[p]
-        union = areas - pixels - on_void
-        if 2 * pixels > union and not image.true[t].is_crowd:
+        on_void = shared.pairs.get((VOID, p), 0)
+        union = shared.truth_area[t] + shared.predicted_area[p] - pixels - on_void
+        true, predicted = image.true[t], image.predicted[p]
+        if 2 * pixels > union and true.class_id == predicted.class_id and not true.is_crowd:
             matched[t, p] = pixels, union
     return matched
+
+
+def forgiven(image: Comparison, *, crowds: CrowdRule = "panopticapi") -> set[int]:
+    """The predicted ids that are no false alarms even if nothing matches them."""
+    listed = [region for region in image.true.values() if region.is_crowd]
+    pairs, lenient = image.shared.pairs, set()
+    for region in image.predicted.values():
+        ignored = pairs.get((VOID, region.id), 0)
+        if listed:
+            on = [c.id for c in listed if crowds == "tensorflow" or c.class_id == region.class_id]
+            on = on if crowds == "tensorflow" else on[-1:]
+            ignored += sum(pairs.get((i, region.id), 0) for i in on)
+        if 2 * ignored > image.shared.predicted_area[region.id]:
+            lenient.add(region.id)
+    return lenient
 
 
 def _class_quality(iou: int, tp: int, fp: int, fn: int) -> ClassQuality:

@@ -1,0 +1,58 @@
+"""Scores as a table on stderr."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from atrous.card import percent
+
+COLUMNS = {
+    "PQ": "pq",
+    "SQ": "sq",
+    "RQ": "rq",
+    "PC": "covering",
+    "IoU": "iou",
+    "AP^r 50": "ap_50",
+    "AP^r vol": "ap_vol",
+    "COCO AP": "coco_ap",
+}
+COUNTS = {"TP": "tp", "FP": "fp", "FN": "fn"}
+
+
+def score_table(answer: dict[str, Any], *, per_class: bool) -> None:
+    """Prints the answer of `eval` or `score`, in percent: a row a class if wanted, and the means.
+
+    Only the columns that some class has are shown.
+    """
+    rows = answer["per_class"]
+    shares, counts = (
+        {title: name for title, name in columns.items() if any(name in row for row in rows)}
+        for columns in (COLUMNS, COUNTS)
+    )
+    table = Table(title=f"{answer['images']} images, percent")
+    for title in ("class" if per_class else "", *shares, *counts):
+        table.add_column(title, justify="right" if title in shares | counts else "left")
+    for row in rows if per_class else ():
+        cells = [percent(row.get(name)) for name in shares.values()]
+        table.add_row(row["name"], *cells, *(str(row.get(name, "-")) for name in counts.values()))
+    for name, means in _means(answer).items():
+        table.add_row(
+            name, *(percent(means[c]) if c in means else "" for c in shares.values()), style="bold"
+        )
+    Console(stderr=True).print(table)
+
+
+def _means(answer: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Row -> column -> mean over classes."""
+    rest = {
+        "covering": answer.get("covering", {}).get("normalised"),
+        "iou": answer.get("semantic", {}).get("miou"),
+        "ap_50": answer.get("instance", {}).get("map_50"),
+        "ap_vol": answer.get("instance", {}).get("map_vol"),
+        "coco_ap": answer.get("coco", {}).get("ap"),
+    }
+    rows = {name.replace("_", " "): part for name, part in answer.get("panoptic", {}).items()}
+    return {"all": rest | rows.pop("all", {}), **rows}
