@@ -66,6 +66,8 @@ def rows_with_pixels(
     areas   id -> pixels in the PNG, void among them
     report  hears of ids that only one side has, and of areas that are not those of the PNG
     """
+    if agrees(rows, areas):
+        return rows
     listed = set(rows[:, 0].tolist())
     no_entry, no_pixels = sorted(areas.keys() - listed - {0}), sorted(listed - areas.keys())
     faults = [f"{few(no_entry)} have pixels but no entry in segments_info"] * bool(no_entry)
@@ -82,6 +84,13 @@ def rows_with_pixels(
         mend = "count areas again from the PNG"
         report(Fault("label PNGs with other areas than the JSON", f"{source}: {what}: {mend}"))
     return rows
+
+
+def agrees(rows: SegmentRows, areas: Mapping[int, int]) -> bool:
+    """Whether rows and pixels name the same segments, with the same areas."""
+    if len(rows) != len(areas) - (0 in areas):
+        return False
+    return all(area in (-1, areas.get(i, -2)) and i in areas for i, _, _, area in rows.tolist())
 
 
 def few(numbers: Iterable[int], word: str = "ids") -> str:

@@ -2,7 +2,7 @@
 
 Plain is 8 bit RGB, 8 or 16 bit grey and 8 bit palette, not interlaced, whole and sound, and without
 chunks that are not named here. Callers give the rest to Pillow, which reads it or says what is
-wrong. `deflate` (the extra `fast`) does the inflating: without it nothing is plain.
+wrong. `deflate` (the extra `fast`) does the inflating, without it the slower `zlib`.
 
 # Invariant: what is decoded here Pillow reads too, and as the same numbers.
 
@@ -15,12 +15,19 @@ import re
 import struct
 import zlib
 from collections.abc import Container, Mapping
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atrous.formats.images import MAX_PIXELS
 from atrous.types import IdMap
+
+deflate: ModuleType | None
+try:
+    import deflate
+except ImportError:
+    deflate = None
 
 Chunk = tuple[bytes, memoryview]
 """Name and contents."""
@@ -116,16 +123,23 @@ def _pixels(
     return numbers if unfilter(filtered, numbers, lanes) else None
 
 
-def _inflated(stream: bytes, size: int) -> bytearray | None:
-    """The `size` bytes in a zlib stream; None if they are more or fewer."""
+def _inflated(stream: bytes, size: int) -> bytes | bytearray | None:
+    """The `size` bytes in a sound zlib stream; None if they are more or fewer."""
     if size > _MOST_INFLATION * len(stream):
         return None  # before a small file takes all memory
+    if deflate is None:
+        return _slowly_inflated(stream, size)
     try:
-        import deflate
-    except ImportError:
-        return None
-    try:
-        inflated = deflate.zlib_decompress(stream, size)
+        inflated: bytearray = deflate.zlib_decompress(stream, size)
     except deflate.DeflateError:
         return None
     return inflated if len(inflated) == size else None
+
+
+def _slowly_inflated(stream: bytes, size: int) -> bytes | None:
+    machine = zlib.decompressobj()
+    try:
+        inflated = machine.decompress(stream, size + 1)
+    except zlib.error:
+        return None
+    return inflated if machine.eof and len(inflated) == size else None

@@ -16,16 +16,22 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: neighbours land far apart
 _TWICE = np.uint64(0x0000000100000001)
-_EIGHT = np.uint64(0x0101010101010101)
-_ONE, _FOUR, _HIGH = np.uint64(1), np.uint64(4), np.uint64(32)
+_EIGHTFOLD = np.uint64(0x0101010101010101)
+_ONE, _TWO, _THREE, _FOUR = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+_EIGHT, _HIGH = np.uint64(8), np.uint64(32)
 
 
 def count_pairs(first: NDArray[np.int32], second: NDArray[np.int32]) -> Pairs:
     """How often each pair of numbers stands in the same place of two contiguous (n,) arrays."""
-    places, (keys, counts) = 1024, _pairs(first, second, 1024)
+    if first.size == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    starts, found = np.empty(first.size + 1, np.int32), np.empty(first.size + 1, np.int64)
+    runs = _runs(first, second, starts, found)
+    lengths, found = np.diff(starts[: runs + 1]), found[:runs]
+    places, (keys, counts) = 1024, _counted(found, lengths, 1024)
     while counts.size == places:
         places *= 8
-        keys, counts = _pairs(first, second, places)
+        keys, counts = _counted(found, lengths, places)
     order = np.argsort(keys)
     return keys[order], counts[order]
 
@@ -36,6 +42,13 @@ def plain_count_pairs(first: NDArray[np.int32], second: NDArray[np.int32]) -> Pa
         (first.astype(np.int64) << 32) | second.view(np.uint32), return_counts=True
     )
     return keys, counts.astype(np.int64)
+
+
+def totals(ids: NDArray[np.int32], counts: NDArray[np.int64]) -> dict[int, int]:
+    """Id -> the sum of its counts; both are (n,)."""
+    order = np.argsort(ids, kind="stable")
+    found, sums = _totals(ids[order], counts[order])
+    return dict(zip(found.tolist(), sums.tolist(), strict=True))
 
 
 def count_bytes(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -49,50 +62,62 @@ def plain_count_bytes(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> ND
 
 
 @compiled
-def _pairs(first: NDArray[np.int32], second: NDArray[np.int32], places: int) -> Pairs:
-    """Pairs in no order, counted in a hash table of open addresses: the whole table if it is full.
-
-    It does not grow by itself: arrays that may be replaced make this loop four times slower.
-    """
-    keys, counts = np.zeros(places, np.int64), np.zeros(places, np.int64)
+def _runs(
+    first: NDArray[np.int32],
+    second: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    keys: NDArray[np.int64],
+) -> int:
+    """Fills in where runs of one pair start, and which pair it is; how many runs there are."""
     whole = first.size // 8 * 8
     a, b = first[:whole].view(np.uint64), second[:whole].view(np.uint64)
-    used, start, key = 0, 0, np.int64(0)
-    flat_a, flat_b = np.uint64(0), np.uint64(0)  # the pixel before, twice, as the words hold it
+    twice_a, twice_b = _twice(first[0]), _twice(second[0])
+    starts[0], keys[0], runs = 0, _key(first[0], second[0]), np.uint64(1)
     word, words = np.uint64(0), np.uint64(a.size)
     while word < words:
-        if _is_flat(a, flat_a, word) and _is_flat(b, flat_b, word):
-            word += _FOUR
-            continue
-        for i in range(np.int64(word) * 2, np.int64(word) * 2 + 8):
-            here = _key(first[np.uint64(i)], second[np.uint64(i)])
-            if here != key:
-                used += _add(keys, counts, key, i - start)
-                start, key = i, here
-        flat_a, flat_b = (
-            np.uint64(np.uint32(key >> 32)) * _TWICE,
-            np.uint64(np.uint32(key)) * _TWICE,
-        )
-        if 2 * (used + 16) > places:
-            return keys, counts
+        if _changed(a, twice_a, word) | _changed(b, twice_b, word):
+            begin, end = max(word * _TWO, _ONE), word * _TWO + _EIGHT
+            runs = _mark(first, second, starts, keys, runs, begin, end)
+            twice_a, twice_b = _twice(first[end - _ONE]), _twice(second[end - _ONE])
         word += _FOUR
-    for i in range(a.size * 2, first.size):
-        used += _add(keys, counts, key, i - start)
-        start, key = i, _key(first[i], second[i])
-    _add(keys, counts, key, first.size - start)
-    full = np.flatnonzero(counts)
-    return keys[full], counts[full]
+    begin, end = max(np.uint64(whole), _ONE), np.uint64(first.size)
+    runs = _mark(first, second, starts, keys, runs, begin, end)
+    starts[runs] = first.size
+    return int(runs)
 
 
 @compiled
-def _is_flat(words: NDArray[np.uint64], value: np.uint64, at: np.uint64) -> bool:
-    return bool(
-        (words[at] ^ value)
-        | (words[at + _ONE] ^ value)
-        | (words[at + _ONE + _ONE] ^ value)
-        | (words[at + _ONE + _ONE + _ONE] ^ value)
-        == np.uint64(0)
-    )
+def _mark(
+    first: NDArray[np.int32],
+    second: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    keys: NDArray[np.int64],
+    runs: np.uint64,
+    begin: np.uint64,
+    end: np.uint64,
+) -> np.uint64:
+    """Adds the starts of runs from `begin` on; how many there are then."""
+    before_a, before_b = first[begin - _ONE], second[begin - _ONE]
+    for i in range(begin, end):
+        here_a, here_b = first[i], second[i]
+        # Written in any case, kept if it is one: a branch here would be guessed wrong.
+        starts[runs], keys[runs] = i, _key(here_a, here_b)
+        runs += np.uint64((here_a != before_a) | (here_b != before_b))
+        before_a, before_b = here_a, here_b
+    return runs
+
+
+@compiled
+def _twice(value: np.int32) -> np.uint64:
+    """A number two times in a word."""
+    return np.uint64(np.uint32(value)) * _TWICE
+
+
+@compiled
+def _changed(words: NDArray[np.uint64], twice: np.uint64, at: np.uint64) -> np.uint64:
+    """0 if the next eight numbers, two in a word, are all the same known one."""
+    left = (words[at] ^ twice) | (words[at + _ONE] ^ twice)
+    return np.uint64(left | (words[at + _TWO] ^ twice) | (words[at + _THREE] ^ twice))
 
 
 @compiled
@@ -101,18 +126,38 @@ def _key(first: np.int32, second: np.int32) -> np.int64:
 
 
 @compiled
-def _add(keys: NDArray[np.int64], counts: NDArray[np.int64], key: np.int64, count: int) -> int:
-    """Adds to the count of a key, which may be new: 1 if it is, else 0."""
-    if count == 0:
-        return 0
-    last = np.uint64(keys.size - 1)
-    place = ((np.uint64(key) * _SPREAD) >> _HIGH) & last
-    while counts[place] and keys[place] != key:
-        place = (place + _ONE) & last
-    is_new = 1 if counts[place] == 0 else 0
-    keys[place] = key
-    counts[place] += count
-    return is_new
+def _counted(found: NDArray[np.int64], lengths: NDArray[np.int32], places: int) -> Pairs:
+    """Pairs in no order, counted in a hash table of open addresses: the whole table if it is full.
+
+    It does not grow by itself: arrays that may be replaced make this loop four times slower.
+    """
+    keys, counts = np.zeros(places, np.int64), np.zeros(places, np.int64)
+    last, used = np.uint64(places - 1), 0
+    for run in range(found.size):
+        place = ((np.uint64(found[run]) * _SPREAD) >> _HIGH) & last
+        while counts[place] and keys[place] != found[run]:
+            place = (place + _ONE) & last
+        used += counts[place] == 0
+        keys[place] = found[run]
+        counts[place] += lengths[run]
+        if 2 * used > places:
+            return keys, counts
+    full = np.flatnonzero(counts)
+    return keys[full], counts[full]
+
+
+@compiled
+def _totals(
+    ids: NDArray[np.int32], counts: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Distinct ids of a sorted array, and the sums of their counts."""
+    found, sums, used = np.empty_like(ids), np.zeros_like(counts), 0
+    for i in range(ids.size):
+        if i == 0 or ids[i] != ids[i - 1]:
+            found[used] = ids[i]
+            used += 1
+        sums[used - 1] += counts[i]
+    return found[:used], sums[:used]
 
 
 @compiled
@@ -120,19 +165,19 @@ def _bytes(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.in
     table = np.zeros(65536, np.int64)
     whole = first.size // 8 * 8
     a, b = first[:whole].view(np.uint64), second[:whole].view(np.uint64)
-    low, octet, word, words = np.uint64(255), np.uint64(8), np.uint64(0), np.uint64(a.size)
+    low, word, words = np.uint64(255), np.uint64(0), np.uint64(a.size)
     while word < words:
         x, y, start = a[word], b[word], word
         word += _ONE
-        if x == (x & low) * _EIGHT and y == (y & low) * _EIGHT:
+        if x == (x & low) * _EIGHTFOLD and y == (y & low) * _EIGHTFOLD:
             while word < words and a[word] == x and b[word] == y:
                 word += _ONE
-            table[(x & low) << octet | (y & low)] += np.int64(word - start) * 8
+            table[(x & low) << _EIGHT | (y & low)] += np.int64(word - start) * 8
             continue
         for _ in range(8):
-            table[(x & low) << octet | (y & low)] += 1
-            x >>= octet
-            y >>= octet
+            table[(x & low) << _EIGHT | (y & low)] += 1
+            x >>= _EIGHT
+            y >>= _EIGHT
     for i in range(whole, first.size):
         table[np.int64(first[i]) * 256 + second[i]] += 1
     return table

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from atrous.labels import LabelSpace
 from atrous.metrics.exact import FRACTION_BITS, exact, mean, ratio, require_same, zeros
-from atrous.metrics.overlaps import VOID, Comparison, areas, compare
+from atrous.metrics.overlaps import VOID, Comparison, compare
 from atrous.types import Labelled, Region
 
 
@@ -80,7 +81,9 @@ class ParsingCovering:
 def _best_overlaps(image: Comparison, true: dict[int, Region]) -> dict[int, tuple[int, int]]:
     """True id -> (intersection, union) of the best prediction, both without ignored pixels."""
     kept = {ids: n for ids, n in image.shared.pairs.items() if ids[0] in true}
-    predicted_area = areas(kept, 1)
+    predicted_area: Counter[int] = Counter()
+    for (_, p), pixels in kept.items():
+        predicted_area[p] += pixels
     best: dict[int, tuple[int, int]] = {}
     for (t, p), pixels in kept.items():
         if p == VOID or true[t].class_id != image.predicted[p].class_id:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.metrics.counting import count_pairs
+from atrous.metrics.counting import count_pairs, totals
 from atrous.types import BadInput, IdMap, Labelled, Region, as_array
 
 VOID = 0
@@ -51,9 +51,10 @@ def overlaps(truth: IdMap, prediction: IdMap) -> Overlaps:
         sizes = f"the truth is {true.shape} but the prediction {predicted.shape}"
         raise BadInput(f"{sizes}: resize the prediction, with nearest neighbour")
     keys, counts = count_pairs(true.ravel(), predicted.ravel())
-    ids = zip((keys >> 32).tolist(), keys.astype(np.int32).tolist(), strict=True)
+    sides = (keys >> 32).astype(np.int32), keys.astype(np.int32)
+    ids = zip(sides[0].tolist(), sides[1].tolist(), strict=True)
     pairs = dict(zip(ids, counts.tolist(), strict=True))
-    return Overlaps(pairs, areas(pairs, 0), areas(pairs, 1))
+    return Overlaps(pairs, totals(sides[0], counts), totals(sides[1], counts))
 
 
 def compare(
@@ -71,14 +72,6 @@ def compare(
         _segments(truth, classes, shared.truth_area, "truth"),
         _segments(prediction, classes, shared.predicted_area, "prediction"),
     )
-
-
-def areas(pairs: dict[tuple[int, int], int], side: int) -> dict[int, int]:
-    """Id -> pixels of one side of pairs: 0 for the first, 1 for the second."""
-    pixels: dict[int, int] = {}
-    for ids, count in pairs.items():
-        pixels[ids[side]] = pixels.get(ids[side], 0) + count
-    return pixels
 
 
 def narrow(values: object, whose: str) -> NDArray[np.int32]:

@@ -90,10 +90,12 @@ class PanopticQuality:
             self.tp[image.true[t].class_id] += 1
             self.iou[image.true[t].class_id] += exact(*iou)
         for region in image.true.values():
-            self.fn[region.class_id] += not region.is_crowd and region.id not in found
+            if region.id not in found and not region.is_crowd:
+                self.fn[region.class_id] += 1
         lenient = forgiven(image, crowds=self.crowds)
         for region in image.predicted.values():
-            self.fp[region.class_id] += region.id not in used and region.id not in lenient
+            if region.id not in used and region.id not in lenient:
+                self.fp[region.class_id] += 1
 
     def merge(self, other: PanopticQuality) -> None:
         """Adds what another accumulator has seen; the order of merging does not matter."""

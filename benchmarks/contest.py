@@ -1,0 +1,85 @@
+"""What all benchmarks share: contenders run in turn, the best of several rounds, peak memory.
+
+Machines are shared and noisy. Only ratios of one run mean anything, and of each contender the best
+round: whatever disturbs a round makes it slower, never faster.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing import get_context
+from typing import Any
+
+Contenders = Mapping[str, Callable[[], Any]]
+
+
+def on_one_core() -> None:
+    """Keeps this process on one core, and libraries that ask for it at one thread."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def contest(title: str, contenders: Contenders, *, units: int = 1, rounds: int = 7) -> None:
+    """Runs all in turn, after a first call each, and prints a table; the first one is ours.
+
+    units  pieces of work in a call, images say: times are for one
+    """
+    best = dict.fromkeys(contenders, float("inf"))
+    for run in contenders.values():
+        run()
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            best[name] = min(best[name], _seconds(run))
+    ours = next(iter(best.values()))
+    print(f"\n{title}\n| | ms | times ours | peak MiB above start |\n|---|---:|---:|---:|")
+    for name, run in contenders.items():
+        memory, ms = _peak_mib(run), 1000 * best[name] / units
+        print(f"| {name} | {ms:.2f} | {best[name] / ours:.1f} | {memory:.0f} |", flush=True)
+
+
+def machine() -> str:
+    """One line on where this ran."""
+    names = ("numpy", "numba", "pillow", "torch", "torchmetrics", "deflate")
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, " + (
+        ", ".join(f"{name} {found}" for name in names if (found := _version(name)))
+    )
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    gc.collect()
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _peak_mib(run: Callable[[], Any]) -> float:
+    """How far a fork of this process grows in one call."""
+    context = get_context("fork")
+    answer = context.SimpleQueue()
+    child = context.Process(target=_grow, args=(run, answer))
+    child.start()
+    child.join()
+    return float(answer.get()) if not answer.empty() else float("nan")
+
+
+def _grow(run: Callable[[], Any], answer: Any) -> None:
+    def peak() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    start = peak()
+    run()
+    answer.put((peak() - start) / 1024)
