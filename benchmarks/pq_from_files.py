@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from contest import contest, machine, on_one_core
+from drawn_maps import CLASSES, moved, scene
 from numpy.typing import NDArray
 from PIL import Image
-from scenes import CLASSES, moved, scene
 
 from atrous.formats import encode_ids, read_ids, read_index
 from atrous.metrics.panoptic import PanopticQuality
@@ -33,8 +33,7 @@ from atrous.score.compare import Job, both_sides, keep_freed_memory, scored
 from atrous.score.pairing import pairs
 from atrous.types import refuse
 
-IMAGES = 40
-"""Many in a round, so that each contender finds its own pace after the other."""
+IMAGES = 8
 
 
 def written(folder: Path, maps: list[NDArray[np.int32]], classes: dict[int, int]) -> Path:

@@ -151,7 +151,8 @@ def raw_mode(image: PIL.Image.Image) -> str:
 
 def _file_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as file:
+            return file.readall()
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file: check the path") from None
     except IsADirectoryError:

@@ -92,11 +92,10 @@ def regions_of(
 ) -> tuple[Region, ...]:
     """The segments of `segments_info`, in its order; class_ids is category id -> class id.
 
-    scores  segment id -> how sure a prediction is of it; nan and nothing mean that nobody said
+    scores  segment id -> how sure a prediction is of it, for those of which it says so
     """
-    known = {segment: score for segment, score in scores.items() if score == score}
     return tuple(
-        Region(segment, class_ids[category], bool(crowd), known.get(segment))
+        Region(segment, class_ids[category], crowd == 1, scores.get(segment))
         for segment, category, crowd, _ in rows.tolist()
     )
 

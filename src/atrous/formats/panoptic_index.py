@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from atrous.formats.agreement import SegmentRows, segment_rows
 from atrous.formats.files import read_json
 from atrous.labels import Label, LabelSpace, distinct_colours
@@ -21,14 +18,14 @@ class PanopticRecord:
     """One image of the index; file names are relative to their folders.
 
     image   file name of the photo, None where the JSON lists no images
-    scores  (n,) what the JSON says of how sure each segment is, nan where it says nothing
+    scores  segment id -> how sure the JSON says it is, only for those of which it says so
     """
 
     image_id: int | str
     image: str | None
     png: str
     segments: SegmentRows
-    scores: NDArray[np.float64]
+    scores: Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,8 +131,8 @@ def _record(annotation: Any, names: dict[Any, str] | None, path: object) -> Pano
     return PanopticRecord(image_id, image, png, rows, _scores(segments, f"{path}: {png}"))
 
 
-def _scores(segments: list[Mapping[str, Any]], source: str) -> NDArray[np.float64]:
+def _scores(segments: list[Mapping[str, Any]], source: str) -> dict[int, float]:
     try:
-        return np.array([float(s.get("score", np.nan)) for s in segments], dtype=np.float64)
+        return {int(s["id"]): float(s["score"]) for s in segments if s.get("score") is not None}
     except (TypeError, ValueError):
         raise BadInput(f"{source}: a score is no number: write a share of one") from None

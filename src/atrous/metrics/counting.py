@@ -45,9 +45,8 @@ def plain_count_pairs(first: NDArray[np.int32], second: NDArray[np.int32]) -> Pa
 
 
 def totals(ids: NDArray[np.int32], counts: NDArray[np.int64]) -> dict[int, int]:
-    """Id -> the sum of its counts; both are (n,)."""
-    order = np.argsort(ids, kind="stable")
-    found, sums = _totals(ids[order], counts[order])
+    """Id -> the sum of its counts; both are (n,), and equal ids stand together."""
+    found, sums = _totals(ids, counts)
     return dict(zip(found.tolist(), sums.tolist(), strict=True))
 
 
@@ -150,7 +149,7 @@ def _counted(found: NDArray[np.int64], lengths: NDArray[np.int32], places: int) 
 def _totals(
     ids: NDArray[np.int32], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Distinct ids of a sorted array, and the sums of their counts."""
+    """Distinct ids where equal ones stand together, and the sums of their counts."""
     found, sums, used = np.empty_like(ids), np.zeros_like(counts), 0
     for i in range(ids.size):
         if i == 0 or ids[i] != ids[i - 1]:

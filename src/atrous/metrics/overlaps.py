@@ -54,7 +54,8 @@ def overlaps(truth: IdMap, prediction: IdMap) -> Overlaps:
     sides = (keys >> 32).astype(np.int32), keys.astype(np.int32)
     ids = zip(sides[0].tolist(), sides[1].tolist(), strict=True)
     pairs = dict(zip(ids, counts.tolist(), strict=True))
-    return Overlaps(pairs, totals(sides[0], counts), totals(sides[1], counts))
+    order = np.argsort(sides[1], kind="stable")
+    return Overlaps(pairs, totals(sides[0], counts), totals(sides[1][order], counts[order]))
 
 
 def compare(

@@ -111,8 +111,7 @@ class PanopticSide:
         if len(rows) < len(record.segments):
             gone = set(record.segments[:, 0].tolist()) - set(rows[:, 0].tolist())
             ids = without(ids, gone)
-        scores = dict(zip(record.segments[:, 0].tolist(), record.scores.tolist(), strict=True))
-        regions = regions_of(rows, self.class_ids, scores)
+        regions = regions_of(rows, self.class_ids, record.scores)
         return Reading(ids, regions, rows, str(path))
 
     def part(self, places: tuple[int, ...]) -> PanopticSide:
