@@ -21,7 +21,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 import peers
-from atrous.formats import label_space, regions_of, segment_rows, write_panoptic
+from atrous.formats import read_categories, regions_of, segment_rows, write_panoptic
 from atrous.labels import LabelSpace, unnamed
 from atrous.metrics.covering import ParsingCovering
 from atrous.metrics.panoptic import PanopticQuality, PanopticScore
@@ -30,7 +30,7 @@ from atrous.types import Labelled, Region
 
 GOLDEN = json.loads((Path(__file__).parent / "panopticapi.json").read_text())
 """Written by benchmarks/panopticapi_golden.py."""
-LABELS = label_space([c | {"name": str(c["id"])} for c in GOLDEN["categories"]], "golden")
+LABELS = read_categories([c | {"name": str(c["id"])} for c in GOLDEN["categories"]], "golden")
 close = partial(pytest.approx, rel=0, abs=1e-9)
 
 
@@ -209,7 +209,7 @@ def test_pq_without_void_is_that_of_torchmetrics(
         for x in ((predicted, predicted_number), (true, true_number))
     ]
     theirs.update(*tensors)
-    labels = label_space(
+    labels = read_categories(
         [{"id": i, "name": str(i), "isthing": int(i < 2)} for i in range(4)], "drawn"
     )
     quality = PanopticQuality(labels)

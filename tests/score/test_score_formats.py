@@ -143,7 +143,7 @@ def test_class_maps_may_be_scored_against_segments(tmp_path: Path) -> None:
     as_cityscapes(tmp_path / "gt", scene(CITYSCAPES))
     truth = open_truth(Place(tmp_path / "gt"))
     folder = class_maps(tmp_path / "pred", CITYSCAPES, shift=1, void=0)
-    for place in (Place(folder, format="cityscapes"), Place(folder, format="classes")):
+    for place in (Place(folder), Place(folder, format="classes")):
         answer = score(truth, open_prediction(place, truth)).scores.to_json()
         assert answer["semantic"]["pixel_accuracy"] == pytest.approx(1 - 12 / 240)
         assert "panoptic" not in answer
@@ -263,3 +263,10 @@ def test_masks_against_classes_are_nothing_to_compare(tmp_path: Path) -> None:
     truth = open_truth(Place(folder, format="voc"))
     with pytest.raises(BadInput, match="it needs COCO instances as truth"):
         open_prediction(Place(results), truth)
+
+
+def test_public_predictions_on_voc_have_the_published_scores(shared: Path) -> None:
+    root = shared / "data" / "voc2007_seg44"
+    semantic = run(root, root / "public_model_prediction").scores.to_json()["semantic"]
+    assert semantic["pixel_accuracy"] == pytest.approx(0.9559, abs=5e-5)
+    assert semantic["miou"] == pytest.approx(0.566, abs=5e-4)

@@ -72,8 +72,7 @@ def score_files(
     from atrous.score import Place, Rules
 
     _check(crowds=crowds, worst=worst, out=out, images=images, workers=workers)
-    same = gt_format if pred_format is None and pred.is_dir() and gt.is_dir() else pred_format
-    places = Place(gt, gt_dir, gt_format, classes), Place(pred, pred_dir, same, classes)
+    places = Place(gt, gt_dir, gt_format, classes), Place(pred, pred_dir, pred_format, classes)
     rules = Rules(
         crowds="tensorflow" if crowds == "tensorflow" else "panopticapi",
         flat=flat,

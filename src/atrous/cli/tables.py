@@ -32,7 +32,7 @@ def score_table(answer: dict[str, Any], *, per_class: bool) -> None:
         {title: name for title, name in columns.items() if any(name in row for row in rows)}
         for columns in (COLUMNS, COUNTS)
     )
-    table = Table(title=f"{answer['images']} images, percent")
+    table = Table(title=f"{answer['images']} images, percent", caption=_caption(answer))
     for title in ("class" if per_class else "", *shares, *counts):
         table.add_column(title, justify="right" if title in shares | counts else "left")
     for row in rows if per_class else ():
@@ -43,6 +43,19 @@ def score_table(answer: dict[str, Any], *, per_class: bool) -> None:
             name, *(percent(means[c]) if c in means else "" for c in shares.values()), style="bold"
         )
     Console(stderr=True).print(table)
+
+
+def _caption(answer: dict[str, Any]) -> str:
+    """What is no mean over classes, or has no column."""
+    parts: dict[str, tuple[str, ...]] = {"covering": ("paper",), "instance": ("map_70",)}
+    parts["semantic"] = ("pixel_accuracy", "mean_accuracy", "weighted_iou")
+    parts["coco"] = ("ap_50", "ap_75", "ap_small", "ap_medium", "ap_large")
+    return ", ".join(
+        f"{part if part != 'semantic' else ''} {name} {percent(answer[part][name])}".strip()
+        for part, names in parts.items()
+        for name in names
+        if part in answer
+    ).replace("_", " ")
 
 
 def _means(answer: dict[str, Any]) -> dict[str, dict[str, float | None]]:

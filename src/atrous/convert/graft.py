@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from atrous.labels import VOC
 from atrous.nn.decoder import BLOCK
 from atrous.nn.layers import ConvNorm
 from atrous.nn.statistics import fold
@@ -26,11 +27,7 @@ LEAVES = ("weight", "bias", "running_mean", "running_var")
 NORM_EPS = 1e-5
 """Of the norm behind the join of a pyramid's branches."""
 
-VOC_CLASSES = (
-    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat"),
-    *("chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant"),
-    *("sheep", "sofa", "train", "tvmonitor"),
-)
+VOC_CLASSES = tuple(label.name for label in VOC.labels)
 """In the order of public checkpoints."""
 HEAD = ("context.project.", "classifier.")
 """What the modules of DeepLabv3 begin with that make up the head."""

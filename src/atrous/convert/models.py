@@ -10,24 +10,17 @@ from safetensors.torch import save
 from torch import nn
 
 from atrous.convert.adopt import FOLDED, adopt
-from atrous.convert.graft import VOC_CLASSES
 from atrous.convert.naming import is_counter, named, nearest
 from atrous.convert.read import read_start
 from atrous.convert.start import Start
-from atrous.labels import Label, LabelSpace, distinct_colours
+from atrous.labels import CITYSCAPES, VOC, LabelSpace, unnamed
 from atrous.nn.backbone import Layout, build_backbone
 from atrous.run.checkpoint import Weights, canonical, write_bytes, write_model
 from atrous.systems import build, described
 from atrous.types import BadInput
 
-CITYSCAPES_THINGS = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
-CITYSCAPES_CLASSES = (
-    *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign"),
-    *("vegetation", "terrain", "sky", *CITYSCAPES_THINGS),
-)
-STUFF = {21: VOC_CLASSES[:1], 19: CITYSCAPES_CLASSES[:11]}
-NAMES = {21: VOC_CLASSES, 19: CITYSCAPES_CLASSES}
-"""What the classes of public networks are called, by how many there are."""
+KNOWN = {len(VOC): VOC, len(CITYSCAPES): CITYSCAPES}
+"""The classes of public networks, by how many there are."""
 CLASSIFIERS = ("classifier", "head.2", "auxiliary.2")
 """Our names of what answers the logits."""
 
@@ -104,11 +97,7 @@ def _labels(weights: Weights) -> LabelSpace:
     known = (weights.get(f"{name}.{leaf}") for name in CLASSIFIERS for leaf in ("bias", "weight"))
     # One that is not there, or is empty, is named by the check of the whole.
     count = next((len(x) for x in known if x is not None and x.ndim and len(x)), 1)
-    names = NAMES.get(count, tuple(f"class {i}" for i in range(count)))
-    stuff, colours = STUFF.get(count, ()), distinct_colours(count)
-    return LabelSpace(
-        tuple(Label(name, colours[i], name not in stuff, i) for i, name in enumerate(names))
-    )
+    return KNOWN.get(count) or unnamed(count)
 
 
 def _check_whole(path: Path, own: Weights, start: Start) -> None:

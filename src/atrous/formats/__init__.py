@@ -48,7 +48,7 @@ from atrous.formats.instances import (
 from atrous.formats.keys import stem_files
 from atrous.formats.kitti import read_kitti, write_kitti
 from atrous.formats.layers import flatten, instances_from_masks, instances_of
-from atrous.formats.listing import ImageKey
+from atrous.formats.listing import ImageKey, read_categories
 from atrous.formats.mapillary import (
     mapillary_files,
     read_mapillary,
@@ -68,7 +68,7 @@ from atrous.formats.panoptic import (
     segment_info,
     write_panoptic,
 )
-from atrous.formats.panoptic_index import PanopticIndex, PanopticRecord, label_space, read_index
+from atrous.formats.panoptic_index import PanopticIndex, PanopticRecord, read_index
 from atrous.formats.rle import decode_mask, encode_mask, runs_to_text, text_to_runs
 from atrous.formats.values import label_classes, read_classes
 from atrous.formats.voc import read_voc, write_voc
@@ -92,7 +92,7 @@ __all__ = [
     "PanopticIndex",
     "PanopticRecord",
     "read_index",
-    "label_space",
+    "read_categories",
     "write_panoptic",
     "segment_info",
     "PanopticEntry",

@@ -41,19 +41,28 @@ def usable_rows(
     if len(set(ids)) < len(ids):
         _, first = np.unique(rows[:, 0], return_index=True)
         what = f"{few(sorted({i for i in ids if ids.count(i) > 1}))} stand twice in segments_info"
-        report(Fault("segment ids listed twice", f"{source}: {what}: give each segment its own"))
+        report(
+            Fault(
+                "images with segment ids listed twice",
+                f"{source}: {what}: give each segment its own",
+            )
+        )
         rows = rows[np.sort(first)]
     if outside := sorted({i for i in ids if not 1 <= i <= MAX_ID}):
         what = f"{few(outside)} in segments_info cannot be a segment"
         mend = f"number segments within 1 and {MAX_ID}"
-        report(Fault("segments of an impossible id", f"{source}: {what}: {mend}"))
+        report(Fault("images with segments of an impossible id", f"{source}: {what}: {mend}"))
         rows = rows[(rows[:, 0] >= 1) & (rows[:, 0] <= MAX_ID)]
     if unknown := sorted({c for c in categories if c not in class_ids}):
         known = f"the categories are {few(sorted(class_ids))}"
         of = few([i for i, c in zip(ids, categories, strict=True) if c not in class_ids])
         what = f"category {few(unknown)} ({of}) are not among the categories"
         mend = "add them or mend segments_info"
-        report(Fault("segments of an unknown category", f"{source}: {what} ({known}): {mend}"))
+        report(
+            Fault(
+                "images with segments of an unknown category", f"{source}: {what} ({known}): {mend}"
+            )
+        )
         rows = rows[np.isin(rows[:, 1], list(class_ids))]
     return rows
 

@@ -103,7 +103,7 @@ def open_instances(
     for part in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(part), list):
             raise BadInput(f"{source}: no list {part!r}: give COCO instances JSON")
-    own = read_categories(data["categories"], source)
+    own = read_categories(data["categories"], source, things=True)
     require_agreement(own, labels or own, source, report)
     images = read_images(data["images"], source, report)
     reader = _Reader(source, images, (labels or own).class_ids(), report)

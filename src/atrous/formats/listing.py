@@ -46,17 +46,23 @@ def read_images(rows: list[Any], source: str, report: Report) -> dict[ImageId, I
     return images
 
 
-def read_categories(categories: list[Any], source: str) -> LabelSpace:
-    """The classes of a list of categories: things, where it does not say otherwise.
+def read_categories(
+    categories: list[Any], source: object, *, things: bool | None = None
+) -> LabelSpace:
+    """The classes of a list of categories.
+
+    things  whether a class that does not say so is a thing; None = each must say
 
     Raises: BadInput if an entry is of another form or a category id stands twice.
     """
     spare = distinct_colours(len(categories))
     try:
-        labels = tuple(map(_label, categories, spare))
+        labels = tuple(_label(c, spare[i], things) for i, c in enumerate(categories))
     except (AttributeError, KeyError, TypeError, ValueError):
-        what = "each category needs a whole number id, and a name (and color as three of 0..255)"
-        raise BadInput(f"{source}: {what}: give COCO instances JSON") from None
+        needs = "id (a whole number), name" + (" and isthing" if things is None else "")
+        what = f"each category needs {needs} (and color, if any, as three of 0..255)"
+        form = "panoptic" if things is None else "instances"
+        raise BadInput(f"{source}: {what}: give COCO {form} JSON") from None
     try:
         return LabelSpace(labels)
     except BadInput as error:
@@ -101,9 +107,9 @@ def _image_key(row: Any) -> ImageKey | None:
     return ImageKey(row["id"], name, (height, width)) if is_sound else None
 
 
-def _label(category: dict[str, Any], spare: tuple[int, int, int]) -> Label:
+def _label(category: dict[str, Any], spare: tuple[int, int, int], things: bool | None) -> Label:
     red, green, blue = bytes(category.get("color", spare))  # bytes refuses all but 0..255
     if type(category["id"]) is not int:
         raise TypeError(f"{category['id']!r} is no whole number")
-    is_thing = bool(category.get("isthing", True))
-    return Label(str(category["name"]), (red, green, blue), is_thing, category["id"])
+    is_thing = category["isthing"] if things is None else category.get("isthing", things)
+    return Label(str(category["name"]), (red, green, blue), bool(is_thing), category["id"])

@@ -8,7 +8,7 @@ Source: the format section of the COCO panoptic task.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +26,7 @@ from atrous.formats.agreement import (
 )
 from atrous.formats.files import id_png, write_whole
 from atrous.formats.images import contents, loaded, opened, raw_mode
+from atrous.formats.listing import category_row
 from atrous.formats.png import decode_rgb
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, IdMap, Image, Labelled, Region, Segment
@@ -127,7 +128,7 @@ def panoptic_json(entries: Iterable[PanopticEntry], labels: LabelSpace) -> dict[
     return {
         "images": [_image_entry(entry) for entry in listed],
         "annotations": [_annotation(entry, labels) for entry in listed],
-        "categories": _categories(labels),
+        "categories": [category_row(label) for label in labels.labels],
     }
 
 
@@ -173,16 +174,3 @@ def _image_entry(entry: PanopticEntry) -> dict[str, object]:
 def _annotation(entry: PanopticEntry, labels: LabelSpace) -> dict[str, object]:
     infos = [segment_info(s, labels[s.class_id].file_id) for s in entry.segments]
     return {"image_id": entry.image_id, "file_name": entry.png_name, "segments_info": infos}
-
-
-def _categories(labels: LabelSpace) -> Sequence[dict[str, object]]:
-    return [
-        {
-            "id": label.file_id,
-            "name": label.name,
-            "supercategory": "thing" if label.is_thing else "stuff",
-            "isthing": int(label.is_thing),
-            "color": list(label.colour),
-        }
-        for label in labels.labels
-    ]

@@ -9,7 +9,8 @@ from typing import Any
 
 from atrous.formats.agreement import SegmentRows, segment_rows
 from atrous.formats.files import read_json
-from atrous.labels import Label, LabelSpace, distinct_colours
+from atrous.formats.listing import read_categories
+from atrous.labels import LabelSpace
 from atrous.types import BadInput, Fault, Report, refuse
 
 
@@ -55,32 +56,9 @@ def read_index(
         value = data.get(part) if isinstance(data, dict) else None
         if not isinstance(value, list) and not (part in optional and isinstance(data, dict)):
             raise BadInput(f"{path}: no list {part!r}: give COCO panoptic JSON")
-    labels = label_space(data["categories"], path) if data.get("categories") else None
+    labels = read_categories(data["categories"], path) if data.get("categories") else None
     names = None if data.get("images") is None else _image_names(data["images"], path, report)
     return PanopticIndex(labels, _records(data["annotations"], names, path, report))
-
-
-def label_space(categories: list[Any], path: object) -> LabelSpace:
-    """The classes of a COCO list of categories; `path` is named in errors.
-
-    Raises: BadInput if an entry is of another form or a category id stands twice.
-    """
-    spare = distinct_colours(len(categories))
-    try:
-        labels = tuple(_label(c, colour) for c, colour in zip(categories, spare, strict=True))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        what = "each category needs id, name and isthing (and color as three of 0..255)"
-        raise BadInput(f"{path}: {what}: give COCO panoptic JSON") from None
-    try:
-        return LabelSpace(labels)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
-
-
-def _label(category: Mapping[str, Any], spare: tuple[int, int, int]) -> Label:
-    red, green, blue = bytes(category.get("color", spare))  # bytes refuses all but 0..255
-    is_thing = bool(category["isthing"])
-    return Label(str(category["name"]), (red, green, blue), is_thing, int(category["id"]))
 
 
 def _image_names(images: list[Any], path: object, report: Report) -> dict[Any, str]:

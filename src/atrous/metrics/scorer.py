@@ -22,7 +22,7 @@ THING_OR_STUFF = LabelSpace(
 class SegmentScorer:
     """Scores of sides that give every pixel one segment: PQ, covering, IoU, and mAP^r of things.
 
-    mAP^r is left out once a predicted thing has no score, and where there was none at all.
+    mAP^r is left out once a predicted thing has no score.
     """
 
     def __init__(self, labels: LabelSpace, *, crowds: CrowdRule = "panopticapi") -> None:
@@ -33,7 +33,7 @@ class SegmentScorer:
         self.covering = ParsingCovering(labels)
         self.semantic = ConfusionMatrix(len(labels), labels.void)
         self.instance = RegionAP(labels)
-        self.images, self.ranked, self.unranked = 0, 0, 0
+        self.images, self.unranked = 0, 0
 
     def update(
         self, truth: Labelled, prediction: Labelled, *, semantic: ClassMap | None = None
@@ -68,7 +68,6 @@ class SegmentScorer:
         self.semantic.merge(other.semantic)
         self.instance.merge(other.instance)
         self.images += other.images
-        self.ranked += other.ranked
         self.unranked += other.unranked
 
     def compute(self) -> Scores:
@@ -80,14 +79,12 @@ class SegmentScorer:
             self.agnostic.compute().things,
             self.covering.compute(),
             self.semantic.compute(),
-            self.instance.compute() if self.ranked and not self.unranked else None,
+            None if self.unranked else self.instance.compute(),
         )
 
     def _rank(self, image: Comparison) -> None:
-        things = [r for r in image.predicted.values() if self.labels[r.class_id].is_thing]
-        unranked = sum(region.score is None for region in things)
-        self.unranked += unranked
-        self.ranked += len(things) - unranked
+        things = (r for r in image.predicted.values() if self.labels[r.class_id].is_thing)
+        self.unranked += sum(region.score is None for region in things)
         if not self.unranked:
             self.instance.update_regions(image)
 

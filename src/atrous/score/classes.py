@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atrous.data.folder import folder_classes
-from atrous.formats import label_space, read_json
+from atrous.formats import read_categories, read_json
 from atrous.formats.mapillary import read_mapillary_classes
 from atrous.labels import IGNORED, NAMED, LabelSpace
 from atrous.types import BadInput, Fault, Report
@@ -38,7 +38,7 @@ def classes_of(name: str) -> Classes:
         raise BadInput(f"--classes {name}: {what}")
     data = read_json(path)
     if isinstance(data, dict) and isinstance(data.get("categories"), list):
-        return Classes(label_space(data["categories"], path), frozenset({0}))
+        return Classes(read_categories(data["categories"], path), frozenset({0}))
     if isinstance(data, dict) and isinstance(data.get("labels"), list):
         return Classes(*read_mapillary_classes(path))
     labels, ignored = folder_classes(path)

@@ -74,7 +74,7 @@ def open_label_files(
     found = LABEL_FILES[form].find(path, folder)
     shared = agreed(things=found.holds == "segments")
     reader = partial(_read, read=found.read, classes=own)
-    return FileSide(labels, found.holds, tuple(found.files.items()), reader, shared)
+    return FileSide(form, labels, found.holds, tuple(found.files.items()), reader, shared)
 
 
 def _read(paths: tuple[Path, ...], report: Report, *, read: Read, classes: Classes) -> Labelled:

@@ -10,7 +10,7 @@ from atrous.formats.instances import open_instances, open_results
 from atrous.score.classes import shared_classes
 from atrous.score.labelfiles import LABEL_FILES, open_label_files
 from atrous.score.masks import InstanceSide
-from atrous.score.sides import PanopticSide, Side
+from atrous.score.sides import FileSide, PanopticSide, Side
 from atrous.types import BadInput, Report, refuse
 
 FORMATS = ("coco-panoptic", "coco-instances", *LABEL_FILES)
@@ -55,7 +55,7 @@ def _open(place: Place, truth: Side | None, report: Report) -> Side:
     if not place.path.exists():
         raise BadInput(f"{place.path}: no such file or folder: check the path")
     path = place.path / "panoptic.json" if _is_parsed(place.path) else place.path
-    form = place.format or recognised(path)
+    form = place.format or recognised(path, truth)
     if form not in FORMATS:
         raise BadInput(f"format {form!r}: no such format: choose one of {', '.join(FORMATS)}")
     if form in LABEL_FILES:
@@ -68,14 +68,16 @@ def _open(place: Place, truth: Side | None, report: Report) -> Side:
     return open_json(path, place.folder, truth, report)
 
 
-def recognised(path: Path) -> str:
-    """The format of a JSON file or of a folder, by what is in it.
+def recognised(path: Path, truth: Side | None = None) -> str:
+    """The format of a JSON file or of a folder, by what is in it; else that of the truth's folder.
 
     Raises: BadInput if it could be several.
     """
     if path.is_file() and path.suffix.lower() == ".json":
         return "coco-panoptic" if b'"segments_info"' in contents(path)[1] else "coco-instances"
     found = [name for name, form in LABEL_FILES.items() if path.is_dir() and form.is_like(path)]
+    if not found and path.is_dir() and isinstance(truth, FileSide):
+        return truth.form
     if len(found) != 1:
         raise BadInput(f"{path}: of unknown format: name it, one of {', '.join(FORMATS)}")
     return found[0]

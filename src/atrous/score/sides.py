@@ -123,9 +123,11 @@ class PanopticSide:
 class FileSide:
     """Label files that say all themselves; `reader` makes one image of the files of a key.
 
+    form       name of the format
     class_ids  class id of the reader -> class id; what is not in it becomes void
     """
 
+    form: str
     labels: LabelSpace
     holds: Holds
     files: tuple[tuple[str, tuple[Path, ...]], ...]
