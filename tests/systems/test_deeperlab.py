@@ -105,6 +105,7 @@ def test_nothing_is_learnt_from_crowds_and_void_but_their_class(system: DeeperLa
     image = np.zeros((129, 129, 3), dtype=np.uint8)
     truth = Labelled(ids, (Region(1, 3, is_crowd=True),))
     targets = batch(system, Sample("x", image, truth))
+    system.eval()
     terms = {t.name: t for t in system.loss(system(torch.zeros(1, 3, 129, 129)), targets)}
     assert all(float(terms[n].count) == 0 for n in ("heatmap", "short", "middle", "long"))
     assert int((targets.semantic != 255).sum()) == 129 * 64

@@ -38,7 +38,7 @@ class InstanceSide:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """By image id and photo."""
-        return tuple(Entry(image.id, (image.file_name,)) for image in self.images)
+        return tuple(Entry(image.id, image.file_name) for image in self.images)
 
     def instances(self, place: int, report: Report, size_hw: SizeHW | None = None) -> Instances:
         """The masks as they are."""
@@ -75,7 +75,7 @@ class MaskListSide:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """By key."""
-        return tuple(Entry(None, (key,)) for key, _ in self.files)
+        return tuple(Entry(None, None, key) for key, _ in self.files)
 
     def instances(self, place: int, report: Report, size_hw: SizeHW | None = None) -> Instances:
         """The masks as they are."""

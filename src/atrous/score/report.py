@@ -89,9 +89,8 @@ def photo_of(image: ImageScore, folder: Path | None, truth: Side) -> Image | Non
     if folder is None:
         return None
     entry = truth.entries[image.pair.truth]
-    for name in entry.names:
-        if (folder / name).is_file():
-            return read_image(folder / name)
+    if entry.photo is not None and (folder / entry.photo).is_file():
+        return read_image(folder / entry.photo)
     named = (
         path
         for stem in entry.stems

@@ -26,20 +26,27 @@ Holds = Literal["segments", "classes", "instances"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What an image is called: by an id that both sides may share, and by names of its files."""
+    """What an image is called.
+
+    id     that both sides may share
+    photo  file name of the photo, where the side says it
+    label  file name of the label, or what it begins with
+    """
 
     id: int | str | None
-    names: tuple[str, ...]
+    photo: str | None
+    label: str | None = None
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """What it may be called elsewhere: `file_stems`, and the id as text."""
-        return self.file_stems if self.id is None else (*self.file_stems, str(self.id))
+        """The names of its files without folder and suffix."""
+        names = (self.photo, self.label)
+        return tuple(dict.fromkeys(Path(name).stem for name in names if name is not None))
 
     @property
-    def file_stems(self) -> tuple[str, ...]:
-        """The names of its files without folder and suffix."""
-        return tuple(Path(name).stem for name in self.names)
+    def name(self) -> str:
+        """What people know it by."""
+        return self.photo or self.label or str(self.id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,10 +104,7 @@ class PanopticSide:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """By image id, photo and PNG."""
-        return tuple(
-            Entry(r.image_id, (r.png,) if r.image is None else (r.image, r.png))
-            for r in self.records
-        )
+        return tuple(Entry(r.image_id, r.image, r.png) for r in self.records)
 
     def read(self, place: int, report: Report, size_hw: SizeHW | None = None) -> Reading:
         """The PNG as it is, with the rows that can be segments."""
@@ -137,7 +141,7 @@ class FileSide:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """By key."""
-        return tuple(Entry(None, (key,)) for key, _ in self.files)
+        return tuple(Entry(None, None, key) for key, _ in self.files)
 
     def read(self, place: int, report: Report, size_hw: SizeHW | None = None) -> Reading:
         """What the files say."""
