@@ -13,6 +13,10 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 def compiled(function: Kernel) -> Kernel:
     """`function` as a numba kernel: without the interpreter's lock, kept on disk once compiled.
 
-    Kernels never run in parallel inside, so that they are safe to call from many threads.
+    Where nothing can be written it is compiled in each process. Kernels never run in parallel
+    inside, so that they are safe to call from many threads.
     """
-    return cast(Kernel, numba.njit(nogil=True, cache=True)(function))
+    try:
+        return cast(Kernel, numba.njit(nogil=True, cache=True)(function))
+    except RuntimeError:  # neither the package nor the user's home can be written
+        return cast(Kernel, numba.njit(nogil=True)(function))

@@ -90,7 +90,7 @@ def test_lenient_says_what_it_stepped_over(shell: Shell, sides: Sides) -> None:
         ("images that cannot be read", 1)
     ]
     assert "skipped 1 images that cannot be read" in err
-    assert "skipped 1" in scored(shell, sides, "--lenient", "--quiet")[1]
+    assert scored(shell, sides, "--lenient", "--quiet") == (answer, "")
 
 
 def test_folders_of_pngs_may_lie_elsewhere(shell: Shell, sides: Sides, tmp_path: Path) -> None:
@@ -109,7 +109,13 @@ def test_folders_of_pngs_may_lie_elsewhere(shell: Shell, sides: Sides, tmp_path:
         (("--worst", 3), "with --out DIR"),
         (("--worst", -1, "--out", "x"), "give 0 or more"),
         (("--workers", -1), "give 0 or more"),
-        (("--images", "/nowhere"), "no such folder"),
+        (("--worst", 1, "--out", "x", "--images", "/nowhere"), "no such folder"),
+        (("--out", "x"), "with --worst N"),
+        (("--worst", 1, "--out", "/dev/null"), "is a file: give a folder"),
+        (("--per-image", "/"), "is a folder: name a file in it"),
+        (("--classes", "citiscapes"), "neither a file nor a known list"),
+        (("--flat",), "neither side has masks"),
+        (("--list", "/nowhere"), "/nowhere: no such file"),
         (("--gt-format", "png"), "no such format: choose one of coco-panoptic"),
         (("--coco-ap",), "COCO's AP needs COCO instances"),
         (("--gt-dir", "/nowhere"), "/nowhere/0.png: no such file"),
@@ -136,3 +142,23 @@ def test_nothing_is_written_when_a_side_is_wrong(
     shell.refuses("score", "--gt", sides[0], "--pred", sides[1], *out, naming="2.png")
     assert not (tmp_path / "x.csv").exists()
     assert not (tmp_path / "worst").exists()
+
+
+def test_a_list_limits_what_is_scored(shell: Shell, sides: Sides, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("2\n0.jpg\n")
+    answer, _ = scored(shell, sides, "--list", tmp_path / "list.txt")
+    assert answer["images"] == 2
+    (tmp_path / "list.txt").write_text("2\n77\n78\n")
+    words = ("score", "--gt", sides[0], "--pred", sides[1], "--list", tmp_path / "list.txt")
+    shell.refuses(*words, naming="'77' and 1 more of the list are no images of the truth")
+
+
+def test_things_without_a_score_among_others_are_told(
+    shell: Shell, sides: Sides, tmp_path: Path
+) -> None:
+    data = trees.load(sides[1])
+    del next(e for e in data["annotations"][0]["segments_info"] if e["id"] == 300)["score"]
+    trees.rewrite(sides[1], data)
+    answer, err = scored(shell, sides)
+    assert "instance" not in answer
+    assert "no mAP^r: 1 predicted things have no score" in err

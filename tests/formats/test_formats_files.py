@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from atrous.formats import (
     write_confidence,
     write_image,
     write_json,
+    write_text,
 )
 from atrous.types import BadInput, ClassMap
 
@@ -155,3 +157,23 @@ def test_file_is_written_with_the_rights_of_any_new_file(tmp_path: Path) -> None
     write_json(tmp_path / "a.json", {})
     modes = [(tmp_path / name).stat().st_mode for name in ("plain", "a.json")]
     assert modes[0] == modes[1]
+
+
+def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "there" / "real.json")
+    write_json(link, [1])
+    write_json(link, [2])
+    assert link.is_symlink()
+    assert read_json(tmp_path / "there" / "real.json") == [2]
+
+
+def test_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, "hello")
+    assert os.read(reader, 9) == b"hello"
+    os.close(reader)
+    assert pipe.is_fifo()

@@ -83,3 +83,26 @@ def test_files_list_classes(
     found = classes_of(str(path))
     assert [label.name for label in found.labels.labels] == names
     assert found.ignored == ignored
+
+
+def test_a_name_that_stands_twice_is_refused_unless_the_lists_are_the_same() -> None:
+    twice = space("a", "b", "b")
+    assert shared_classes(twice, twice, source="x", report=refuse) == {0: 0, 1: 1, 2: 2}
+    with pytest.raises(BadInput, match="x: two classes are called 'b'"):
+        shared_classes(twice, space("a", "b"), source="x", report=refuse)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"classes": [{"id": 0, "name": "a"}], "ignore_label": "x"}, "ignore_label is 'x'"),
+        ({"classes": [{"id": 0, "name": "a"}], "ignore_label": 0}, "is the class 'a'"),
+        ({"classes": [{"id": 1e400, "name": "a"}]}, "a class has an id"),
+        ({"classes": [{"id": 0, "name": "a"}] * 2}, "stand for more than one class"),
+    ],
+)
+def test_lists_that_make_no_sense_are_refused(tmp_path: Path, data: object, words: str) -> None:
+    path = tmp_path / "classes.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(BadInput, match=f"classes.json: .*{words}"):
+        classes_of(str(path))

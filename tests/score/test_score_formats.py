@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from atrous.formats.listing import ImageKey
 from atrous.formats.mapillary import read_mapillary_classes, write_mapillary
 from atrous.formats.masklist import write_mask_list
 from atrous.formats.rle import encode_mask
+from atrous.formats.segmentation import segmentation_json
 from atrous.formats.voc import write_voc
 from atrous.labels import ADE20K, CITYSCAPES, VOC, LabelSpace
 from atrous.score import Place, Rules, open_prediction, open_truth, score
@@ -270,3 +273,73 @@ def test_public_predictions_on_voc_have_the_published_scores(shared: Path) -> No
     semantic = run(root, root / "public_model_prediction").scores.to_json()["semantic"]
     assert semantic["pixel_accuracy"] == pytest.approx(0.9559, abs=5e-5)
     assert semantic["miou"] == pytest.approx(0.566, abs=5e-4)
+
+
+def test_false_alarms_beside_all_masks_count_when_laid_flat(tmp_path: Path) -> None:
+    truth, results = instance_files(tmp_path)
+    rows = json.loads(results.read_text())
+    spurious = np.zeros((12, 20), bool)
+    spurious[9:, 1:6] = True
+    mask = encode_mask(spurious)
+    size_hw = (12, 20)
+    rows.append(
+        {"image_id": 1, "category_id": rows[0]["category_id"], "score": 0.4}
+        | {"segmentation": segmentation_json(mask, size_hw)}
+    )
+    results.write_text(json.dumps(rows))
+    answer = run(truth, results, flat=True).scores.to_json()
+    assert answer["per_class"][0]["fp"] == 1
+    assert answer["per_class"][-1]["name"] == "background"
+    assert answer["semantic"]["pixel_accuracy"] == pytest.approx(1 - 15 / 480)
+
+
+def test_boxes_of_results_say_how_large_they_are_as_in_coco(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    truth, results = instance_files(tmp_path)
+    rows = json.loads(results.read_text())
+    for row in rows:
+        row["bbox"] = [0, 0, 50, 50]
+    spoilt = rows[0] | {"score": 0.95, "segmentation": rows[1]["segmentation"]}
+    results.write_text(json.dumps([spoilt, *rows]))
+    answer = run(truth, results, coco=True).scores.to_json()["coco"]
+    assert answer["ap_small"] == official(truth, results)["ap_small"]
+    assert answer["ap"] == pytest.approx(official(truth, results)["ap"], abs=1e-12)
+
+
+def official(truth: Path, results: Path) -> dict[str, float]:
+    """What pycocotools says of two files."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        data = COCO(str(truth))
+        judge = COCOeval(data, data.loadRes(str(results)), "segm")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    return {"ap": float(judge.stats[0]), "ap_small": float(judge.stats[3])}
+
+
+@pytest.mark.parametrize("config", ["config_v1.2.json", "config_v2.0.json"])
+def test_mapillary_takes_the_list_that_is_named(tmp_path: Path, config: str) -> None:
+    labels = mapillary_labels(tmp_path / "gt")
+    as_mapillary(tmp_path / "gt", scene(labels))
+    named = tmp_path / "elsewhere" / config
+    named.parent.mkdir()
+    mapillary_config(tmp_path / "gt").rename(named)
+    truth = open_truth(Place(tmp_path / "gt", format="mapillary", classes=str(named)))
+    assert [label.name for label in truth.labels.labels] == ["Sky", "Car"]
+    assert truth.holds == "segments"
+
+
+def test_other_texts_do_not_make_a_cityscapes_folder_one_of_masks(tmp_path: Path) -> None:
+    as_cityscapes(tmp_path / "gt", scene(CITYSCAPES))
+    (tmp_path / "gt" / "license_of_data.txt").touch()
+    truth = open_truth(Place(tmp_path / "gt"))
+    assert open_prediction(Place(tmp_path / "gt"), truth).holds == "segments"
+
+
+def test_a_second_folder_is_refused_where_nothing_is_read_from_it(tmp_path: Path) -> None:
+    as_cityscapes(tmp_path / "gt", scene(CITYSCAPES))
+    with pytest.raises(BadInput, match="cityscapes has no files in a second folder"):
+        open_truth(Place(tmp_path / "gt", folder=tmp_path))

@@ -58,6 +58,10 @@ def score_files(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="DIR", help="folder of the photos, for the pictures"),
     ] = None,
+    only: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--list", metavar="FILE", help="score these images alone, a name a line"),
+    ] = None,
     lenient: Annotated[
         bool, typer.Option("--lenient/--strict", help="step over faults and count them")
     ] = False,
@@ -68,10 +72,10 @@ def score_files(
     quiet: Quiet = False,
 ) -> int:
     """Score labels against labels, no model: JSON on stdout, a table on stderr."""
-    from atrous.cli.tables import score_table
     from atrous.score import Place, Rules
 
-    _check(crowds=crowds, worst=worst, out=out, images=images, workers=workers)
+    _check(crowds=crowds, worst=worst, workers=workers, classes=classes)
+    _check_places(worst=worst, out=out, images=images, per_image=per_image)
     places = Place(gt, gt_dir, gt_format, classes), Place(pred, pred_dir, pred_format, classes)
     rules = Rules(
         crowds="tensorflow" if crowds == "tensorflow" else "panopticapi",
@@ -80,24 +84,22 @@ def score_files(
         lenient=lenient,
         per_image=per_image is not None or worst > 0,
     )
-    truth, prediction, outcome = _scored(places, rules, workers=workers, quiet=quiet)
-    skipped = outcome.skipped.to_json()
-    answer = {**outcome.scores.to_json(), "crowds": crowds, "skipped": skipped}
-    _write(
-        outcome, truth, prediction, rules, per_image=per_image, worst=worst, out=out, images=images
-    )
+    truth, prediction, outcome = _scored(places, rules, only, workers=workers, quiet=quiet)
+    answer = outcome.scores.to_json() | {"skipped": outcome.skipped.to_json()}
+    if "panoptic" in answer:
+        answer["panoptic"]["crowds"] = crowds
+    print(json.dumps(answer), flush=True)
     if not quiet:
-        score_table(answer, per_class=per_class)
-    for row in skipped:
-        print(
-            f"atrous: skipped {row['count']} {row['what']}: {row['examples'][0]}", file=sys.stderr
-        )
-    print(json.dumps(answer))
+        _tell(answer, outcome.scores.unranked, per_class=per_class)
+    _write(outcome, truth, prediction, rules, per_image, worst, out=out, images=images)
     return 0
 
 
-def _scored(places: Any, rules: Any, *, workers: int | None, quiet: bool) -> tuple[Any, Any, Any]:
+def _scored(
+    places: Any, rules: Any, only: Path | None, *, workers: int | None, quiet: bool
+) -> tuple[Any, Any, Any]:
     """Both sides, and what came of scoring them."""
+    from atrous.formats import contents
     from atrous.progress import progress
     from atrous.score import open_prediction, open_truth, score
     from atrous.score.faults import Tally
@@ -105,13 +107,34 @@ def _scored(places: Any, rules: Any, *, workers: int | None, quiet: bool) -> tup
 
     skipped = Tally()
     report = skipped if rules.lenient else refuse
-    truth = open_truth(places[0], report=report)
+    names = contents(only)[1].decode(errors="replace").split() if only else None
+    truth = open_truth(places[0], flat=rules.flat, report=report)
     prediction = open_prediction(places[1], truth, report=report)
-    with progress(len(truth.entries), quiet=quiet) as advance:
+    total = len(truth.entries) if names is None else len(names)
+    with progress(total, quiet=quiet) as advance:
         outcome = score(
-            truth, prediction, rules, workers=workers, skipped=skipped, progress=advance
+            truth,
+            prediction,
+            rules,
+            workers=workers,
+            skipped=skipped,
+            only=names,
+            progress=advance,
         )
     return truth, prediction, outcome
+
+
+def _tell(answer: dict[str, Any], unranked: int, *, per_class: bool) -> None:
+    """The table, and what was left out."""
+    from atrous.cli.tables import score_table
+
+    score_table(answer, per_class=per_class)
+    if unranked:
+        what = f"{unranked} predicted things have no score, others have one"
+        print(f"atrous: no mAP^r: {what}", file=sys.stderr)
+    for row in answer["skipped"]:
+        example = " ".join(str(row["examples"][0]).split())[:500]
+        print(f"atrous: skipped {row['count']} {row['what']}: {example}", file=sys.stderr)
 
 
 def _write(
@@ -119,9 +142,9 @@ def _write(
     truth: Any,
     prediction: Any,
     rules: Any,
-    *,
     per_image: Path | None,
     worst: int,
+    *,
     out: Path | None,
     images: Path | None,
 ) -> None:
@@ -137,14 +160,28 @@ def _write(
             write_image(out / f"{place:03}_{Path(image.pair.name).stem}.png", picture)
 
 
-def _check(
-    *, crowds: str, worst: int, out: Path | None, images: Path | None, workers: int | None
-) -> None:
+def _check(*, crowds: str, worst: int, workers: int | None, classes: str | None) -> None:
     if crowds not in ("panopticapi", "tensorflow"):
         raise BadInput(f"--crowds {crowds}: choose panopticapi or tensorflow")
     if worst < 0 or (workers is not None and workers < 0):
         raise BadInput("--worst and --workers count: give 0 or more")
+    if classes is not None:
+        from atrous.score.classes import classes_of
+
+        classes_of(classes)
+
+
+def _check_places(
+    *, worst: int, out: Path | None, images: Path | None, per_image: Path | None
+) -> None:
+    """Before the work: what is to be written must have a place."""
     if worst and out is None:
         raise BadInput(f"--worst {worst}: say where to put the pictures, with --out DIR")
+    if not worst and (out or images):
+        raise BadInput("--out and --images are for pictures: say of how many, with --worst N")
     if images is not None and not images.is_dir():
         raise BadInput(f"--images {images}: no such folder: give the folder of the photos")
+    if out is not None and out.exists() and not out.is_dir():
+        raise BadInput(f"--out {out}: is a file: give a folder")
+    if per_image is not None and per_image.is_dir():
+        raise BadInput(f"--per-image {per_image}: is a folder: name a file in it")

@@ -30,7 +30,7 @@ def score_table(answer: dict[str, Any], *, per_class: bool) -> None:
     rows = answer["per_class"]
     shares, counts = (
         {title: name for title, name in columns.items() if any(name in row for row in rows)}
-        for columns in (COLUMNS, COUNTS)
+        for columns in (COLUMNS, COUNTS if per_class else {})
     )
     table = Table(title=f"{answer['images']} images, percent", caption=_caption(answer))
     for title in ("class" if per_class else "", *shares, *counts):
@@ -45,17 +45,24 @@ def score_table(answer: dict[str, Any], *, per_class: bool) -> None:
     Console(stderr=True).print(table)
 
 
+CAPTION = {
+    ("covering", "paper"): "PC by the paper",
+    ("semantic", "pixel_accuracy"): "pixel accuracy",
+    ("semantic", "mean_accuracy"): "mean accuracy",
+    ("semantic", "weighted_iou"): "weighted IoU",
+    ("instance", "map_70"): "AP^r 70",
+    ("coco", "ap_50"): "COCO AP 50",
+    ("coco", "ap_75"): "75",
+    ("coco", "ap_small"): "small",
+    ("coco", "ap_medium"): "medium",
+    ("coco", "ap_large"): "large",
+}
+"""What is no mean over classes, or has no column."""
+
+
 def _caption(answer: dict[str, Any]) -> str:
-    """What is no mean over classes, or has no column."""
-    parts: dict[str, tuple[str, ...]] = {"covering": ("paper",), "instance": ("map_70",)}
-    parts["semantic"] = ("pixel_accuracy", "mean_accuracy", "weighted_iou")
-    parts["coco"] = ("ap_50", "ap_75", "ap_small", "ap_medium", "ap_large")
-    return ", ".join(
-        f"{part if part != 'semantic' else ''} {name} {percent(answer[part][name])}".strip()
-        for part, names in parts.items()
-        for name in names
-        if part in answer
-    ).replace("_", " ")
+    told = ((words, answer[p][n]) for (p, n), words in CAPTION.items() if p in answer)
+    return ", ".join(f"{words} {percent(value)}" for words, value in told)
 
 
 def _means(answer: dict[str, Any]) -> dict[str, dict[str, float | None]]:

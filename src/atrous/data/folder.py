@@ -85,12 +85,22 @@ def folder_classes(path: Path) -> tuple[LabelSpace, int]:
         raise BadInput(f'{path}: write {{"classes": [{{"id": 0, "name": "road"}}, ...]}}')
     colours = distinct_colours(len(rows))
     labels = tuple(_label(row, colours[i], path) for i, row in enumerate(rows))
-    return LabelSpace(labels), int(data.get("ignore_label", 255))
+    ignored = data.get("ignore_label", 255)
+    if type(ignored) is not int:
+        raise BadInput(f"{path}: ignore_label is {ignored!r}: give a whole number, such as 255")
+    if clash := [label.name for label in labels if label.file_id == ignored]:
+        raise BadInput(f"{path}: ignore_label {ignored} is the class {clash[0]!r}: take another")
+    try:
+        return LabelSpace(labels), ignored
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
 
 
 def _label(row: Any, colour: tuple[int, int, int], path: Path) -> Label:
     try:
-        red, green, blue = row.get("color", colour)
-        return Label(str(row["name"]), (int(red), int(green), int(blue)), False, int(row["id"]))
+        red, green, blue = bytes(row.get("color", colour))  # bytes refuses all but 0..255
+        if type(row["id"]) is not int:
+            raise TypeError(f"{row['id']!r} is no whole number")
+        return Label(str(row["name"]), (red, green, blue), False, row["id"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path}: {row}: a class has an id, a name and maybe a color") from error

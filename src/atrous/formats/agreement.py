@@ -20,14 +20,17 @@ SegmentRows = NDArray[np.int64]
 def segment_rows(segments_info: Iterable[Mapping[str, Any]], source: object) -> SegmentRows:
     """`segments_info` as one small array; `source` is named in errors.
 
-    Raises: BadInput if an entry lacks id or category_id, or they are no integers.
+    Raises: BadInput if an entry lacks id or category_id, or they or the area are no integers.
     """
+    rows: list[tuple[int, int, int, int]] = []
     try:
-        rows = [_row(entry) for entry in segments_info]
+        rows.extend(map(_row, segments_info))
         return np.array(rows, dtype=np.int64).reshape(-1, 4)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        what = "segments_info needs whole numbers id and category_id in each entry"
-        raise BadInput(f"{source}: {what}: give COCO panoptic JSON") from None
+        what = "segments_info needs whole numbers id and category_id in each entry, and as area"
+        raise BadInput(
+            f"{source}: entry {len(rows) + 1}: {what}, if any: give COCO panoptic JSON"
+        ) from None
 
 
 def usable_rows(
@@ -112,7 +115,8 @@ def few(numbers: Iterable[int], word: str = "ids") -> str:
 def _row(entry: Mapping[str, Any]) -> tuple[int, int, int, int]:
     area = entry.get("area")
     crowd = int(bool(entry.get("iscrowd", 0)))
-    return _whole(entry["id"]), _whole(entry["category_id"]), crowd, -1 if area is None else area
+    whole = -1 if area is None else _whole(int(area) if area == int(area) else area)
+    return _whole(entry["id"]), _whole(entry["category_id"]), crowd, whole
 
 
 def _whole(value: object) -> int:

@@ -67,6 +67,11 @@ def unevaluated(labels: LabelSpace) -> frozenset[int]:
     return (CITYSCAPES_IGNORED | set(CITYSCAPES.class_ids())) - set(labels.class_ids())
 
 
+def is_cityscapes_key(name: str) -> bool:
+    """Whether a file name begins as those of Cityscapes' images do."""
+    return _KEY.match(name) is not None
+
+
 def cityscapes_files(folder: str | os.PathLike[str], ending: str = ".png") -> dict[str, Path]:
     """Image key ("aachen_000000_000019") -> file of all in a folder and its subfolders.
 

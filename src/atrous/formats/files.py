@@ -96,11 +96,17 @@ def id_png(array: NDArray[Any]) -> bytes:
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes a file beside its place and renames it there; folders are made as needed.
 
+    Links are followed; what is no regular file, such as /dev/stdout, is written into as it is.
+
     Raises: BadInput if the folder or the file cannot be written; nothing is left behind then.
     """
     target = Path(path)
-    beside = target.parent / f".{uuid.uuid4().hex}.tmp"
     try:
+        if target.exists() and not target.is_file() and not target.is_dir():
+            target.write_bytes(data)
+            return
+        target = target.resolve() if target.is_symlink() else target
+        beside = target.parent / f".{uuid.uuid4().hex}.tmp"
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             beside.write_bytes(data)

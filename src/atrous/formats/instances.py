@@ -82,7 +82,7 @@ class InstanceFile:
         return Instances(size_hw, tuple(items))
 
     def areas(self, image_id: ImageId) -> dict[int, float]:
-        """Id -> the area that the file claims; COCO sorts truth into sizes by it."""
+        """Id -> the area that the file claims; COCO sorts into sizes by it."""
         return {x.id: x.area for x in self.entries[image_id] if x.area is not None}
 
 
@@ -124,7 +124,9 @@ def open_results(
     data, source = read_json(path), os.fspath(path)
     if not isinstance(data, list):
         raise BadInput(f"{source}: no bare list: give COCO results, [{{image_id, ...}}, ...]")
-    reader = _Reader(source, truth.images, truth.labels.class_ids(), report)
+    # As COCO has it: if the first result has a box, boxes say how large results are.
+    by_box = bool(data) and isinstance(data[0], dict) and bool(data[0].get("bbox"))
+    reader = _Reader(source, truth.images, truth.labels.class_ids(), report, by_box)
     entries = reader.entries(data, "result", reader.result)
     return InstanceFile(source, truth.labels, truth.images, entries)
 
@@ -176,6 +178,7 @@ class _Reader:
     images: dict[ImageId, ImageKey]
     class_ids: dict[int, int]
     report: Report
+    by_box: bool = False
 
     def entries(
         self, rows: list[Any], noun: str, read: Callable[[Any, int], tuple[ImageKey, Entry]]
@@ -211,7 +214,8 @@ class _Reader:
         if not _is_number(row.get("score")):
             what = f"score is {row.get('score')!r}: give each result a number"
             raise _Unusable("results without a score", what)
-        return image, Entry(place, class_id, _mask(row, image), float(row["score"]))
+        area = _box_area(row) if self.by_box else None
+        return image, Entry(place, class_id, _mask(row, image), float(row["score"]), area=area)
 
     def _image(self, row: Any) -> ImageKey:
         if not isinstance(row, dict):
@@ -248,6 +252,14 @@ def _require_new(number: int, seen: set[int]) -> None:
         what = "its id stands twice: give each annotation its own"
         raise _Unusable("annotation ids listed twice", what)
     seen.add(number)
+
+
+def _box_area(row: dict[str, Any]) -> float:
+    box = row.get("bbox")
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+        what = f"bbox is {box!r}: give [x, y, width, height] in all results or in none"
+        raise _Unusable("results without a box", what)
+    return float(box[2]) * float(box[3])
 
 
 def _is_number(value: object) -> bool:

@@ -62,8 +62,9 @@ def instances_of(labelled: Labelled, is_thing: NDArray[np.bool_]) -> Instances:
 
     is_thing  (classes,) true for countable classes; regions without pixels are left out
     """
-    height, width = labelled.ids.shape
-    runs = _runs_by_id(labelled.ids)
+    ids = np.ascontiguousarray(as_array(labelled.ids), dtype=np.int32)
+    height, width = ids.shape
+    runs = _runs_by_id(ids)
     items = (
         Instance(r.id, r.class_id, runs[r.id], r.score, r.is_crowd)
         for r in labelled.regions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,7 +111,14 @@ def _record(annotation: Any, names: dict[Any, str] | None, path: object) -> Pano
 
 
 def _scores(segments: list[Mapping[str, Any]], source: str) -> dict[int, float]:
-    try:
-        return {int(s["id"]): float(s["score"]) for s in segments if s.get("score") is not None}
-    except (TypeError, ValueError):
-        raise BadInput(f"{source}: a score is no number: write a share of one") from None
+    """Of an id that stands twice the first score, as of all else."""
+    scores: dict[int, float] = {}
+    for segment in segments:
+        score = segment.get("score")
+        if score is None:
+            continue
+        if type(score) not in (int, float) or not math.isfinite(score):
+            what = f"the score of segment {segment['id']} is {score!r}"
+            raise BadInput(f"{source}: {what}: give a number, or none")
+        scores.setdefault(segment["id"], float(score))
+    return scores

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.types import BadInput, ClassMap, Labelled
+from atrous.types import BadInput, ClassMap, Labelled, as_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,12 @@ class LabelSpace:
 
     def semantic(self, truth: Labelled) -> ClassMap:
         """(h, w) class ids of a labelled image; crowds keep their class."""
-        table = np.full(int(truth.ids.max(initial=0)) + 1, self.void, dtype=np.uint16)
+        ids = as_array(truth.ids)
+        table = np.full(int(ids.max(initial=0)) + 1, self.void, dtype=np.uint16)
         for region in truth.regions:
             if region.id < len(table):
                 table[region.id] = region.class_id
-        classes = table[truth.ids]
+        classes: NDArray[np.uint16] = table[ids]
         return classes.astype(np.uint8) if self.void == 255 else classes
 
     def to_json(self) -> list[dict[str, object]]:

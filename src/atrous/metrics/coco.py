@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from copy import copy
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -79,21 +80,22 @@ class MaskAP:
         detections: Instances,
         *,
         place: int = 0,
-        true_areas: Mapping[int, float] | None = None,
+        true_areas: Mapping[int, float] = MappingProxyType({}),
+        found_areas: Mapping[int, float] = MappingProxyType({}),
     ) -> None:
         """Adds one image.
 
-        place       of the image among all, in the order of image ids
-        true_areas  instance id -> what the truth's file claims, by which COCO sorts truth into
-                    small, medium and large; the mask's own pixels where it is missing
+        place        of the image among all, in the order of image ids
+        true_areas   instance id -> what the truth's file claims, by which COCO sorts truth into
+                     small, medium and large; the mask's own pixels where it is missing
+        found_areas  the same of detections: the areas of their boxes, if the file has boxes
 
         Raises: BadInput if sizes differ, a class is unknown or a detection has no score.
         """
         require_comparable(truth, detections, classes=len(self.labels))
         scores(detections.items)
-        claimed = true_areas or {}
-        true = [_row(x, truth.size_hw, claimed.get(x.id)) for x in truth.items]
-        found = [_row(x, truth.size_hw, None) for x in detections.items]
+        true = [_row(x, truth.size_hw, true_areas.get(x.id)) for x in truth.items]
+        found = [_row(x, truth.size_hw, found_areas.get(x.id)) for x in detections.items]
         for i in {row["category_id"] for row in true + found}:
             of_class = ([row for row in side if row["category_id"] == i] for side in (true, found))
             self.judged[i].append(_judge(*of_class, place=place))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.formats.rle import area, box, decode_mask
+from atrous.formats.rle import area, box, check_runs, decode_mask
 from atrous.types import BadInput, Instance, Instances, Runs
 
 
@@ -57,6 +57,8 @@ def require_comparable(truth: Instances, detections: Instances, *, classes: int)
         sizes = f"the truth is {truth.size_hw} but the detections are {detections.size_hw}"
         raise BadInput(f"{sizes} (height, width): give masks of the image's own size")
     for whose, side in (("truth", truth), ("detections", detections)):
+        for item in side.items:
+            check_runs(item.runs, side.size_hw)
         odd = sorted({x.class_id for x in side.items if not 0 <= x.class_id < classes})
         if odd:
             what = f"the {whose} hold class {odd[:5]}, but there are {classes} classes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import compress
-from typing import Literal
+from typing import Literal, get_args
 
 from atrous.labels import LabelSpace
 from atrous.metrics.exact import FRACTION_BITS, exact, mean, ratio, require_same, zeros
@@ -68,9 +68,12 @@ class PanopticQuality:
 
     Source: Kirillov et al. 2019, section 4; cocodataset/panopticapi, evaluation.py;
     tensorflow/models, research/deeplab/evaluation/panoptic_quality.py.
+    Raises: ValueError for an unknown rule.
     """
 
     def __init__(self, labels: LabelSpace, *, crowds: CrowdRule = "panopticapi") -> None:
+        if crowds not in get_args(CrowdRule):
+            raise ValueError(f"crowds is {crowds!r}: choose one of {get_args(CrowdRule)}")
         self.labels = labels
         self.crowds = crowds
         self.iou, self.tp, self.fp, self.fn = zeros(4, labels)

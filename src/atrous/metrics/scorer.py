@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from atrous.labels import Label, LabelSpace
 from atrous.metrics.coco import MaskAP
 from atrous.metrics.covering import ParsingCovering
+from atrous.metrics.exact import require_same
 from atrous.metrics.instance import RegionAP
 from atrous.metrics.overlaps import Comparison, compare
 from atrous.metrics.panoptic import CrowdRule, PanopticQuality
@@ -33,7 +35,7 @@ class SegmentScorer:
         self.covering = ParsingCovering(labels)
         self.semantic = ConfusionMatrix(len(labels), labels.void)
         self.instance = RegionAP(labels)
-        self.images, self.unranked = 0, 0
+        self.images, self.ranked, self.unranked = 0, 0, 0
 
     def update(
         self, truth: Labelled, prediction: Labelled, *, semantic: ClassMap | None = None
@@ -68,6 +70,7 @@ class SegmentScorer:
         self.semantic.merge(other.semantic)
         self.instance.merge(other.instance)
         self.images += other.images
+        self.ranked += other.ranked
         self.unranked += other.unranked
 
     def compute(self) -> Scores:
@@ -80,11 +83,14 @@ class SegmentScorer:
             self.covering.compute(),
             self.semantic.compute(),
             None if self.unranked else self.instance.compute(),
+            unranked=self.unranked if self.ranked else 0,
         )
 
     def _rank(self, image: Comparison) -> None:
-        things = (r for r in image.predicted.values() if self.labels[r.class_id].is_thing)
-        self.unranked += sum(region.score is None for region in things)
+        things = [r for r in image.predicted.values() if self.labels[r.class_id].is_thing]
+        unranked = sum(region.score is None for region in things)
+        self.unranked += unranked
+        self.ranked += len(things) - unranked
         if not self.unranked:
             self.instance.update_regions(image)
 
@@ -141,19 +147,22 @@ class InstanceScorer:
         detections: Instances,
         *,
         place: int = 0,
-        true_areas: Mapping[int, float] | None = None,
+        true_areas: Mapping[int, float] = MappingProxyType({}),
+        found_areas: Mapping[int, float] = MappingProxyType({}),
     ) -> None:
-        """Adds one image; `place` and `true_areas` as `MaskAP` has them.
+        """Adds one image; `place` and the areas as `MaskAP` has them.
 
         Raises: BadInput if sizes differ, a class is unknown or a detection has no score.
         """
         self.instance.update(truth, detections)
         if self.masks is not None:
-            self.masks.update(truth, detections, place=place, true_areas=true_areas)
+            areas = {"true_areas": true_areas, "found_areas": found_areas}
+            self.masks.update(truth, detections, place=place, **areas)
         self.images += 1
 
     def merge(self, other: InstanceScorer) -> None:
         """Adds what another scorer has seen; the order of merging does not matter."""
+        require_same(self.masks is None, other.masks is None)
         self.instance.merge(other.instance)
         if self.masks is not None and other.masks is not None:
             self.masks.merge(other.masks)

@@ -25,6 +25,8 @@ class Scores:
     agnostic  quality of things whose class is not asked for: how well instances are told apart
     instance  mAP^r of things
     masks     COCO's AP of things
+    unranked  predicted things without a score where others have one: the reason why `instance`
+              is None then
     """
 
     labels: LabelSpace
@@ -35,6 +37,7 @@ class Scores:
     semantic: SemanticScore | None = None
     instance: RegionScore | None = None
     masks: MaskScore | None = None
+    unranked: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; fractions in [0, 1], None where nothing can be said."""
@@ -51,10 +54,28 @@ class Scores:
         cleaned: dict[str, Any] = _without_nan(answer | {"scorer": "atrous"})
         return cleaned
 
+    def summary(self) -> dict[str, float]:
+        """The means over classes and the counts, by name; nan where nothing can be said."""
+        row: dict[str, float] = {}
+        if self.panoptic is not None:
+            rows, quality = self.panoptic.per_class, self.panoptic.all
+            row |= {"pq": quality.pq, "sq": quality.sq, "rq": quality.rq}
+            row |= {name: sum(getattr(x, name) for x in rows) for name in ("tp", "fp", "fn")}
+        if self.covering is not None:
+            row["covering"] = self.covering.paper
+        row |= _named(self.semantic, "miou", "pixel_accuracy") or {}
+        row |= _named(self.instance, "map_50", "map_70", "map_vol") or {}
+        if self.masks is not None:
+            row["coco_ap"] = self.masks.ap
+        return row
+
     def _semantic(self) -> dict[str, float] | None:
         names = ("miou", "pixel_accuracy", "mean_accuracy", "weighted_iou")
         said = _named(self.semantic, *names)
-        if said is not None and self.panoptic is not None:
+        if said is None or self.semantic is None:
+            return None
+        said["classes"] = len(self.labels) - self.semantic.absent
+        if self.panoptic is not None:
             said[f"miou_{COMMON}"] = self._miou_of_common(self.panoptic)
         return said
 

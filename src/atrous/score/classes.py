@@ -52,9 +52,13 @@ def shared_classes(
 
     report  hears of classes that only one of them has, and of things that are stuff there
     things  whether it matters what is a thing
+
+    Raises: BadInput if the lists are not the same and a name stands twice in one.
     """
-    places = {label.name: i for i, label in enumerate(truth.labels)}
     names = [label.name for label in own.labels]
+    places = {label.name: i for i, label in enumerate(truth.labels)}
+    if own != truth and (twice := _twice(names) or _twice([x.name for x in truth.labels])):
+        raise BadInput(f"{source}: two classes are called {twice!r}: name them apart")
     strange, absent = [n for n in names if n not in places], sorted(places.keys() - set(names))
     if strange or absent:
         told = [f"{_few(strange)} only in the prediction"] * bool(strange)
@@ -66,7 +70,13 @@ def shared_classes(
             kinds = ("a thing", "stuff") if label.is_thing else ("stuff", "a thing")
             what = f"class {label.name!r} is {kinds[0]} but {kinds[1]} in the truth"
             report(Fault("classes that are things on one side alone", f"{source}: {what}: mend it"))
+    if own == truth:
+        return {i: i for i in range(len(own))}
     return {i: places[name] for i, name in enumerate(names) if name in places}
+
+
+def _twice(names: list[str]) -> str | None:
+    return next((name for name in names if names.count(name) > 1), None)
 
 
 def _few(names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -13,7 +14,6 @@ from atrous.formats.layers import instances_of
 from atrous.metrics.overlaps import Comparison, compare, overlaps
 from atrous.metrics.panoptic import CrowdRule
 from atrous.metrics.scorer import ClassScorer, InstanceScorer, SegmentScorer
-from atrous.metrics.scores import Scores
 from atrous.score.faults import Tally
 from atrous.score.masks import MaskSide
 from atrous.score.pairing import Pair
@@ -43,10 +43,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class ImageScore:
-    """One image: its places on both sides and its name, and its own scores."""
+    """One image: its places on both sides and its name, and its own scores by name."""
 
     pair: Pair
-    scores: Scores
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,8 @@ def comparable(truth: Side, prediction: Side, rules: Rules) -> Holds:
         raise BadInput("one side has classes alone, the other masks of things: nothing to compare")
     if rules.coco and (truth.holds != "instances" or rules.flat):
         raise BadInput("COCO's AP needs COCO instances as truth, not laid flat: leave it out")
+    if rules.flat and "instances" not in sides:
+        raise BadInput("--flat lays masks in one map, but neither side has masks: leave it out")
     if "instances" in sides and not rules.flat:
         return "instances"
     return "classes" if "classes" in sides else "segments"
@@ -119,7 +121,7 @@ def scored(job: Job) -> Answer:
             continue
         if is_scored and job.rules.per_image:
             answer.scorer.merge(own)  # type: ignore[arg-type]
-            answer.images.append(ImageScore(pair, own.compute()))
+            answer.images.append(ImageScore(pair, own.compute().summary()))
     return answer
 
 
@@ -164,8 +166,10 @@ def _add(scorer: Scorer, job: Job, pair: Pair, report: Report) -> bool:
     if isinstance(scorer, InstanceScorer):
         truth = _instances(job.truth, pair.truth, report)
         found = _instances(job.prediction, pair.prediction, report, truth.size_hw)
-        areas = cast(MaskSide, job.truth).areas(pair.truth) if job.rules.coco else None
-        scorer.update(truth, found, place=pair.rank, true_areas=areas)
+        sides = ((job.truth, pair.truth), (job.prediction, pair.prediction))
+        true_areas, found_areas = (_areas(side, place) for side, place in sides)
+        areas = {"true_areas": true_areas, "found_areas": found_areas}
+        scorer.update(truth, found, place=pair.rank, **areas)
         return True
     both = both_sides(job, pair, report)
     if both is not None:
@@ -181,6 +185,10 @@ def _instances(
     reading = side.read(place, report)
     labelled = _agreed(reading, overlaps(reading.ids, reading.ids).truth_area, report)
     return instances_of(labelled, side.labels.is_thing)
+
+
+def _areas(side: Side, place: int) -> Mapping[int, float]:
+    return cast(MaskSide, side).areas(place) if side.holds == "instances" else {}
 
 
 def _agreed(reading: Reading, areas: dict[int, int], report: Report) -> Labelled:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from atrous.formats.ade20k import read_ade20k
-from atrous.formats.cityscapes import cityscapes_files, read_cityscapes
+from atrous.formats.cityscapes import cityscapes_files, is_cityscapes_key, read_cityscapes
 from atrous.formats.keys import stem_files
 from atrous.formats.kitti import read_kitti
 from atrous.formats.mapillary import VERSIONS, mapillary_files, read_mapillary
@@ -40,11 +40,13 @@ class Form:
     classes  name of its list of classes; None = it has none of its own
     find     its files below a folder, and in a second one where that is given
     is_like  whether a folder looks like it
+    pairs    whether it has files in a second folder
     """
 
     classes: str | None
     find: Callable[[Path, Path | None], Found]
     is_like: Callable[[Path], bool]
+    pairs: bool = False
 
 
 def open_label_files(
@@ -65,13 +67,17 @@ def open_label_files(
     """
     if not path.is_dir():
         raise BadInput(f"{path}: no folder, but {form} is a folder of PNGs: name that")
+    if folder is not None and not LABEL_FILES[form].pairs:
+        raise BadInput(f"{folder}: {form} has no files in a second folder: leave it out")
     own = _classes(path, form, classes, truth)
     labels = own.labels if truth is None else truth.labels
     agreed = partial(shared_classes, own.labels, labels, source=path, report=report)
-    if form == "cityscapes" and any(path.rglob("*_*_*.txt")):
-        texts = tuple(cityscapes_files(path, ".txt").items())
+    if form == "cityscapes" and truth is not None and (texts := _mask_lists(path)):
         return MaskListSide(labels, texts, path, agreed())
-    found = LABEL_FILES[form].find(path, folder)
+    find = LABEL_FILES[form].find
+    if form == "mapillary" and classes is not None:
+        find = partial(_mapillary, config=Path(classes))
+    found = find(path, folder)
     shared = agreed(things=found.holds == "segments")
     reader = partial(_read, read=found.read, classes=own)
     return FileSide(form, labels, found.holds, tuple(found.files.items()), reader, shared)
@@ -127,11 +133,18 @@ def _train_ids(path: Path, folder: Path | None) -> Found:
     return Found(_alone(cityscapes_files(path, ending)), read_classes, "classes")
 
 
-def _mapillary(path: Path, folder: Path | None) -> Found:
-    version = next((v for v in VERSIONS if v in _mapillary_config(path).name), None)
-    version = version if version and (path / version).is_dir() else None
-    below = path / version if version else path
-    if (below / "instances").is_dir() or path.name == "instances":
+def _mask_lists(path: Path) -> tuple[tuple[str, Path], ...]:
+    """Cityscapes' texts of results; there are others in its folders."""
+    if not any(is_cityscapes_key(text.stem) for text in path.rglob("*.txt")):
+        return ()
+    return tuple(cityscapes_files(path, ".txt").items())
+
+
+def _mapillary(path: Path, folder: Path | None, *, config: Path) -> Found:
+    named = [v for v in VERSIONS if v in config.name and (path / v).is_dir()]
+    version = named[0] if named else None
+    folders = [path / v / "instances" for v in named or (".", *VERSIONS)]
+    if path.name == "instances" or any(folder.is_dir() for folder in folders):
         files = mapillary_files(path, "instances", version=version)
         return Found(_alone(files), read_mapillary, "segments")
     files = mapillary_files(path, "labels", version=version)
@@ -167,19 +180,25 @@ def _has(*names: str) -> Callable[[Path], bool]:
 
 _VOC = ("SegmentationClass", "SegmentationObject")
 _ADE20K = ("annotations", "annotations_instance")
+_find_voc = partial(_paired, names=_VOC, read=read_voc)
+_find_ade20k = partial(_paired, names=_ADE20K, read=read_ade20k)
 
 LABEL_FILES: Mapping[str, Form] = {
-    "voc": Form("voc", partial(_paired, names=_VOC, read=read_voc), _has("SegmentationClass")),
+    "voc": Form(
+        "voc", partial(_paired, names=_VOC, read=read_voc), _has("SegmentationClass"), pairs=True
+    ),
     "cityscapes": Form(
         "cityscapes",
         _cityscapes,
         lambda path: any(path.rglob("*_labelIds.png")) or any(path.rglob("*_instanceIds.png")),
     ),
     "cityscapes-train-ids": Form("cityscapes-train-ids", _train_ids, lambda _: False),
-    "ade20k": Form("ade20k", partial(_paired, names=_ADE20K, read=read_ade20k), _has(*_ADE20K)),
+    "ade20k": Form(
+        "ade20k", partial(_paired, names=_ADE20K, read=read_ade20k), _has(*_ADE20K), pairs=True
+    ),
     "mapillary": Form(
         None,
-        _mapillary,
+        lambda path, folder: _mapillary(path, folder, config=_mapillary_config(path)),
         lambda path: any(_has(f"{v}/instances")(path) for v in (".", *VERSIONS)),
     ),
     "kitti": Form("cityscapes", _kitti, _has("semantic", "instance")),

@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from atrous.formats.instances import InstanceFile
 from atrous.formats.layers import flatten
 from atrous.formats.listing import ImageKey
 from atrous.formats.masklist import read_mask_list
-from atrous.labels import LabelSpace
+from atrous.labels import Label, LabelSpace
 from atrous.score.sides import Entry, Holds, Reading, Side, SizeHW
-from atrous.types import BadInput, Instances, Report
+from atrous.types import BadInput, Instances, Region, Report
+
+GROUND = "background"
 
 
 class MaskSide(Side, Protocol):
@@ -28,11 +32,15 @@ class MaskSide(Side, Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InstanceSide:
-    """COCO instances; laid flat only where they are read as segments."""
+    """COCO instances; laid flat only where they are read as segments.
+
+    ground  class id of what no mask covers, where they are laid flat; None = void
+    """
 
     labels: LabelSpace
     file: InstanceFile
     images: tuple[ImageKey, ...]
+    ground: int | None = None
     holds: Holds = "instances"
 
     @property
@@ -52,7 +60,12 @@ class InstanceSide:
         """The masks in one map; `report` hears of those that lie over each other."""
         image = self.images[place]
         source = f"{self.file.source}: image {image.id!r} ({image.file_name})"
-        return _flat(self.instances(place, report), source, report)
+        flat = _flat(self.instances(place, report), source, report)
+        if self.ground is None:
+            return flat
+        bare = len(flat.regions) + 1
+        ids = np.where(flat.ids == 0, bare, flat.ids).astype(np.int32)
+        return replace(flat, ids=ids, regions=(*flat.regions, Region(bare, self.ground)))
 
     def part(self, places: tuple[int, ...]) -> InstanceSide:
         """These images alone."""
@@ -102,6 +115,21 @@ class MaskListSide:
     def part(self, places: tuple[int, ...]) -> MaskListSide:
         """These images alone."""
         return replace(self, files=tuple(self.files[i] for i in places))
+
+
+def with_ground(side: InstanceSide) -> InstanceSide:
+    """The side with a class of stuff for what no mask covers, so that it is not void.
+
+    False alarms there are no truth to forgive.
+
+    Raises: BadInput if there is a class of that name already.
+    """
+    if any(label.name == GROUND for label in side.labels.labels):
+        raise BadInput(f"{side.file.source}: has a class {GROUND!r} already: call it otherwise")
+    number = max(label.file_id for label in side.labels.labels) + 1
+    ground = Label(GROUND, (0, 0, 0), False, number)
+    labels = LabelSpace((*side.labels.labels, ground))
+    return replace(side, labels=labels, ground=len(side.labels))
 
 
 def _flat(instances: Instances, source: str, report: Report) -> Reading:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from atrous.formats import contents, read_index
 from atrous.formats.instances import open_instances, open_results
 from atrous.score.classes import shared_classes
 from atrous.score.labelfiles import LABEL_FILES, open_label_files
-from atrous.score.masks import InstanceSide
+from atrous.score.masks import InstanceSide, with_ground
 from atrous.score.sides import FileSide, PanopticSide, Side
 from atrous.types import BadInput, Report, refuse
 
@@ -33,12 +34,15 @@ class Place:
     classes: str | None = None
 
 
-def open_truth(place: Place, *, report: Report = refuse) -> Side:
+def open_truth(place: Place, *, flat: bool = False, report: Report = refuse) -> Side:
     """Opens the side that says what is right, and which classes there are.
+
+    flat  masks are to be laid in one map: what none covers is a class of its own then
 
     Raises: BadInput if nothing of the format is there, or its classes are not known.
     """
-    return _open(place, None, report)
+    side = _open(place, None, report)
+    return with_ground(side) if flat and isinstance(side, InstanceSide) else side
 
 
 def open_prediction(place: Place, truth: Side, *, report: Report = refuse) -> Side:
@@ -52,8 +56,8 @@ def open_prediction(place: Place, truth: Side, *, report: Report = refuse) -> Si
 
 
 def _open(place: Place, truth: Side | None, report: Report) -> Side:
-    if not place.path.exists():
-        raise BadInput(f"{place.path}: no such file or folder: check the path")
+    if not os.access(place.path, os.R_OK):
+        raise BadInput(f"{place.path}: no such file or folder, or none to read: check the path")
     path = place.path / "panoptic.json" if _is_parsed(place.path) else place.path
     form = place.format or recognised(path, truth)
     if form not in FORMATS:
@@ -73,8 +77,13 @@ def recognised(path: Path, truth: Side | None = None) -> str:
 
     Raises: BadInput if it could be several.
     """
-    if path.is_file() and path.suffix.lower() == ".json":
-        return "coco-panoptic" if b'"segments_info"' in contents(path)[1] else "coco-instances"
+    if path.is_file():
+        data = contents(path)[1].strip()
+        if b'"segments_info"' in data:
+            return "coco-panoptic"
+        if b'"segmentation"' in data or data.startswith(b"[") or b'"annotations"' in data:
+            return "coco-instances"
+        raise BadInput(f"{path}: neither COCO panoptic nor COCO instances: give such a JSON file")
     found = [name for name, form in LABEL_FILES.items() if path.is_dir() and form.is_like(path)]
     if not found and path.is_dir() and isinstance(truth, FileSide):
         return truth.form
@@ -120,13 +129,15 @@ def _instances(path: Path, folder: Path | None, truth: Side | None, report: Repo
     if folder is not None:
         raise BadInput(f"{folder}: {path} holds its masks itself: leave the folder out")
     is_list = contents(path)[1].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
-    if not is_list:
-        file = open_instances(path, labels=truth.labels if truth else None, report=report)
-    elif isinstance(truth, InstanceSide):
-        file = open_results(path, truth.file, report)
-    else:
+    ours = truth if isinstance(truth, InstanceSide) else None
+    if is_list and ours is None:
         raise BadInput(
             f"{path}: a bare list says neither classes nor the sizes of images: it needs COCO"
             " instances as truth"
         )
-    return InstanceSide(file.labels, file, tuple(file.images.values()))
+    if is_list and ours is not None:
+        file = open_results(path, ours.file, report)
+    else:
+        file = open_instances(path, labels=truth.labels if truth else None, report=report)
+    labels = file.labels if truth is None else truth.labels
+    return InstanceSide(labels, file, tuple(file.images.values()), ours.ground if ours else None)

@@ -7,39 +7,20 @@ import glob
 import io
 import math
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 from atrous.draw import comparison
 from atrous.formats import read_image
 from atrous.metrics.panoptic import forgiven, matches
-from atrous.metrics.scores import Scores
-from atrous.score.compare import Both, ImageScore, Job, Rules, both_sides
+from atrous.score.compare import Both, ImageScore, Job, Rules, both_sides, comparable
 from atrous.score.sides import Side
-from atrous.types import Image
-
-
-def image_row(scores: Scores) -> dict[str, float]:
-    """One image's scores by name, in [0, 1] and counts; nan where nothing can be said."""
-    row: dict[str, float] = {}
-    if scores.panoptic is not None and scores.covering is not None:
-        quality = scores.panoptic.all
-        row |= {"pq": quality.pq, "sq": quality.sq, "rq": quality.rq}
-        row |= {
-            k: sum(getattr(c, k) for c in scores.panoptic.per_class) for k in ("tp", "fp", "fn")
-        }
-        row["covering"] = scores.covering.paper
-    if scores.semantic is not None:
-        row |= {"miou": scores.semantic.miou, "pixel_accuracy": scores.semantic.pixel_accuracy}
-    if scores.instance is not None:
-        row |= {n: getattr(scores.instance, n) for n in ("map_50", "map_70", "map_vol")}
-    if scores.masks is not None:
-        row["coco_ap"] = scores.masks.ap
-    return row
+from atrous.types import BadInput, Image
 
 
 def csv_table(images: Iterable[ImageScore]) -> str:
     """A line an image, its name first; cells are empty where nothing can be said."""
-    rows = [{"image": x.pair.name} | image_row(x.scores) for x in images]
+    rows = [{"image": x.pair.name, **x.scores} for x in images]
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     table = csv.DictWriter(text, names, lineterminator="\n")
@@ -54,13 +35,13 @@ def worst(images: Sequence[ImageScore], count: int) -> list[ImageScore]:
 
     Of equal ones the first; images of which nothing can be said come last.
     """
-    return sorted(images, key=lambda x: _rank(x.scores))[:count]
+    return sorted(images, key=_rank)[:count]
 
 
-def headline(scores: Scores) -> tuple[str, float]:
+def headline(image: ImageScore) -> tuple[str, float]:
     """The score that an image is ranked by: its name and value."""
-    row = image_row(scores)
-    return next((name, row[name]) for name in ("pq", "miou", "map_50") if name in row)
+    scores = image.scores
+    return next((name, scores[name]) for name in ("pq", "miou", "map_50") if name in scores)
 
 
 def picture(
@@ -74,23 +55,23 @@ def picture(
     both = both_sides(job, image.pair, lambda _: None)
     if both is None:
         return None
-    name, value = headline(image.scores)
+    name, value = headline(image)
     said = "-" if math.isnan(value) else f"{100 * value:.1f}"
     title = f"{image.pair.name}   {name.replace('_', ' ').upper()} {said}"
     fitting = photo if photo is not None and photo.shape[:2] == both.truth.ids.shape else None
-    return _drawn(both, truth, rules, title, fitting)
+    return _drawn(both, job, title, fitting)
 
 
 def photo_of(image: ImageScore, folder: Path | None, truth: Side) -> Image | None:
     """The photo of an image, in a folder or below it, by its name or the stem of it.
 
-    Raises: BadInput if a file is there but cannot be read.
+    None if there is none, or none that can be read: a picture goes without it.
     """
     if folder is None:
         return None
     entry = truth.entries[image.pair.truth]
     if entry.photo is not None and (folder / entry.photo).is_file():
-        return read_image(folder / entry.photo)
+        return _read(folder / entry.photo)
     named = (
         path
         for stem in entry.stems
@@ -98,21 +79,38 @@ def photo_of(image: ImageScore, folder: Path | None, truth: Side) -> Image | Non
         if path.stem in (stem, f"{stem}_leftImg8bit")
     )
     found = next(named, None)
-    return None if found is None else read_image(found)
+    return None if found is None else _read(found)
 
 
-def _drawn(both: Both, truth: Side, rules: Rules, title: str, photo: Image | None) -> Image:
+def _read(path: Path) -> Image | None:
+    try:
+        return read_image(path)
+    except BadInput:
+        return None
+
+
+def _drawn(both: Both, job: Job, title: str, photo: Image | None) -> Image:
+    found, lenient = (
+        set(matches(both.comparison)),
+        forgiven(both.comparison, crowds=job.rules.crowds),
+    )
+    if comparable(job.truth, job.prediction, job.rules) == "classes":
+        # Pixels count one by one: none of the right class is wrong, and none on void counts.
+        true, predicted = both.comparison.true, both.comparison.predicted
+        pairs = product(true.values(), predicted.values())
+        found = {(t.id, p.id) for t, p in pairs if t.class_id == p.class_id}
+        lenient = set(predicted)
     return comparison(
         photo,
         both.truth,
         both.prediction,
-        labels=truth.labels,
-        matches=matches(both.comparison),
-        forgiven=forgiven(both.comparison, crowds=rules.crowds),
+        labels=job.truth.labels,
+        matches=found,
+        forgiven=lenient,
         title=title,
     )
 
 
-def _rank(scores: Scores) -> float:
-    _, value = headline(scores)
+def _rank(image: ImageScore) -> float:
+    _, value = headline(image)
     return math.inf if math.isnan(value) else value

@@ -1,13 +1,18 @@
-"""Scores a whole prediction, in one process or in several; memory does not grow with the images."""
+"""Scores a whole prediction, in one process or in several."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.context import BaseContext
+from pathlib import Path
 
 from atrous.metrics.scores import Scores
 from atrous.score.compare import Answer, ImageScore, Job, Rules, scored
@@ -36,19 +41,23 @@ def score(
     prediction: Side,
     rules: Rules | None = None,
     *,
-    workers: int | None = None,
+    workers: int | None = 0,
     skipped: Tally | None = None,
+    only: Collection[str] | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Scores a prediction, whose classes are those of the truth.
 
     workers   processes; 0 and 1 = this one, None = a core each where there are many images
     skipped   what was stepped over while the sides were opened
+    only      score these images of the truth alone, by names without folder and suffix
     progress  hears how many images are done
 
     Raises: BadInput at the first fault, unless the rules are lenient; if nothing can be compared.
     """
     rules, tally = rules or Rules(), skipped or Tally()
+    if only is not None:
+        truth, prediction = limited(truth, only), limited(prediction, only, must=False)
     found = pairs(truth.entries, prediction.entries, tally if rules.lenient else refuse)
     job = Job(truth, prediction, rules, found)
     total, images, done = job.scorer(), [], 0
@@ -63,9 +72,25 @@ def score(
     return Outcome(total.compute(), tuple(images), tally)
 
 
+def limited(side: Side, names: Collection[str], *, must: bool = True) -> Side:
+    """The side with the images of these names alone.
+
+    Raises: BadInput if it `must` have them all and does not.
+    """
+    wanted = {*names, *(Path(name).stem for name in names)}
+    called = [{*entry.stems, str(entry.id)} for entry in side.entries]
+    places = tuple(i for i, own in enumerate(called) if wanted & own)
+    known: set[str] = set().union(*(called[i] for i in places))
+    missing = [name for name in names if not {name, Path(name).stem} & known]
+    if must and missing:
+        what = f"{missing[0]!r} and {len(missing) - 1} more of the list are no images of the truth"
+        raise BadInput(f"{what}: name files as the truth does, without folder")
+    return side.part(places)
+
+
 def _processes(workers: int | None, images: int) -> int:
     if workers is None:
-        return min(len(os.sched_getaffinity(0)), images // WORTH_A_PROCESS)
+        return min(os.cpu_count() or 1, images // WORTH_A_PROCESS)
     return min(workers, -(-images // CHUNK))
 
 
@@ -75,13 +100,44 @@ def _answers(job: Job, processes: int) -> Iterator[Answer]:
     if processes < 2:
         yield from map(scored, jobs)
         return
-    # Workers are fresh processes: a fork would inherit threads in any state.
-    context = multiprocessing.get_context("forkserver")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_ignore_interrupts)
+    with _stopped_by_signals():
+        pool = ProcessPoolExecutor(processes, mp_context=_fresh_processes())
+        try:
+            yield from pool.map(_scored_part, map(_small, jobs))
+        except BrokenProcessPool:
+            what = "a worker died; it may have run out of memory"
+            mend = "use fewer --workers; in a script, guard the start with __name__"
+            raise BadInput(f"{what}: {mend}") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _fresh_processes() -> BaseContext:
+    """Workers are no forks, which would inherit threads in any state, and leave Ctrl-C to us."""
+    methods = multiprocessing.get_all_start_methods()
+    if "forkserver" not in methods:
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver  # not everywhere
+
+    if threading.current_thread() is threading.main_thread():
+        # What ignores the signal while it starts hands that on to all workers.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        forkserver.ensure_running()
+        signal.signal(signal.SIGINT, before)
+    return multiprocessing.get_context("forkserver")
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM ends as Ctrl-C does: workers are sent home first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        yield from pool.map(_scored_part, map(_small, jobs))
+        yield
     finally:
-        pool.shutdown(cancel_futures=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _small(job: Job) -> tuple[Job, tuple[Pair, ...]]:
@@ -97,8 +153,3 @@ def _scored_part(part: tuple[Job, tuple[Pair, ...]]) -> Answer:
     answer = scored(job)
     answer.images = [replace(x, pair=among_all[x.pair.truth]) for x in answer.images]
     return answer
-
-
-def _ignore_interrupts() -> None:
-    """Ctrl-C is the parent's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
