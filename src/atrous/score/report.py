@@ -38,10 +38,13 @@ def worst(images: Sequence[ImageScore], count: int) -> list[ImageScore]:
     return sorted(images, key=_rank)[:count]
 
 
+HEADLINES = {"pq": "PQ", "miou": "mIoU", "map_50": "mAP^r 0.5"}
+
+
 def headline(image: ImageScore) -> tuple[str, float]:
     """The score that an image is ranked by: its name and value."""
     scores = image.scores
-    return next((name, scores[name]) for name in ("pq", "miou", "map_50") if name in scores)
+    return next((name, scores[name]) for name in HEADLINES if name in scores)
 
 
 def picture(
@@ -57,7 +60,7 @@ def picture(
         return None
     name, value = headline(image)
     said = "-" if math.isnan(value) else f"{100 * value:.1f}"
-    title = f"{image.pair.name}   {name.replace('_', ' ').upper()} {said}"
+    title = f"{image.pair.name}   {HEADLINES[name]} {said}"
     fitting = photo if photo is not None and photo.shape[:2] == both.truth.ids.shape else None
     return _drawn(both, job, title, fitting)
 
