@@ -15,9 +15,9 @@ COLUMNS = {
     "RQ": "rq",
     "PC": "covering",
     "IoU": "iou",
-    "AP^r 50": "ap_50",
-    "AP^r vol": "ap_vol",
-    "COCO AP": "coco_ap",
+    "AP50": "ap_50",
+    "APvol": "ap_vol",
+    "COCO": "coco_ap",
 }
 COUNTS = {"TP": "tp", "FP": "fp", "FN": "fn"}
 
@@ -32,9 +32,11 @@ def score_table(answer: dict[str, Any], *, per_class: bool) -> None:
         {title: name for title, name in columns.items() if any(name in row for row in rows)}
         for columns in (COLUMNS, COUNTS if per_class else {})
     )
-    table = Table(title=f"{answer['images']} images, percent", caption=_caption(answer))
+    title, caption = f"{answer['images']} images, percent", _caption(answer)
+    table = Table(title=title, caption=caption, box=None, padding=(0, 1, 0, 0))
     for title in ("class" if per_class else "", *shares, *counts):
-        table.add_column(title, justify="right" if title in shares | counts else "left")
+        is_name = title not in shares | counts
+        table.add_column(title, justify="left" if is_name else "right", no_wrap=True)
     for row in rows if per_class else ():
         cells = [percent(row.get(name)) for name in shares.values()]
         table.add_row(row["name"], *cells, *(str(row.get(name, "-")) for name in counts.values()))
@@ -50,7 +52,7 @@ CAPTION = {
     ("semantic", "pixel_accuracy"): "pixel accuracy",
     ("semantic", "mean_accuracy"): "mean accuracy",
     ("semantic", "weighted_iou"): "weighted IoU",
-    ("instance", "map_70"): "AP^r 70",
+    ("instance", "map_70"): "AP70",
     ("coco", "ap_50"): "COCO AP 50",
     ("coco", "ap_75"): "75",
     ("coco", "ap_small"): "small",
