@@ -17,7 +17,7 @@ from drawn_maps import CLASSES, labelled, labels, moved, scene
 from numpy.typing import NDArray
 
 from atrous.metrics.counting import plain_count_pairs
-from atrous.metrics.overlaps import Overlaps, compare
+from atrous.metrics.overlaps import Overlaps, matched_up
 from atrous.metrics.panoptic import PanopticQuality
 from atrous.types import Labelled
 
@@ -35,7 +35,7 @@ def with_numpy(truth: Labelled, prediction: Labelled) -> PanopticQuality:
         areas.append(dict(zip(found.tolist(), pixels.tolist(), strict=True)))
     shared = Overlaps(pairs, *areas)
     quality = PanopticQuality(labels())
-    quality.add(compare(truth, prediction, classes=CLASSES, shared=shared))
+    quality.add(matched_up(shared, truth.regions, prediction.regions, classes=CLASSES))
     return quality
 
 

@@ -91,6 +91,26 @@ class Labelled:
     regions: tuple[Region, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class IdRuns:
+    """An id map as runs along its rows, top to bottom: small, for label maps are flat.
+
+    np.asarray makes the map of it.
+
+    shape   (h, w)
+    starts  (n + 1,) where runs begin, counted over all pixels; last h * w
+    ids     (n,) of the runs
+    """
+
+    shape: tuple[int, int]
+    starts: NDArray[np.int32]
+    ids: NDArray[np.int32]
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> IdMap:
+        """(h, w) int32."""
+        return np.repeat(self.ids, np.diff(self.starts)).reshape(self.shape)
+
+
 Runs = NDArray[np.uint32]
 """(n,) lengths of a mask's runs down its columns, left to right: outside, inside, outside, ...
 

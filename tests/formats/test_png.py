@@ -18,8 +18,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from atrous.formats import read_class_map, read_ids, write_class_map, write_panoptic
-from atrous.formats.png import decode_grey, decode_rgb
+from atrous.formats import (
+    read_class_map,
+    read_id_runs,
+    read_ids,
+    write_class_map,
+    write_panoptic,
+)
+from atrous.formats.png import decode_grey, decode_rgb, decode_rgb_runs
 from atrous.formats.unfilter import unfilter
 from atrous.types import BadInput
 
@@ -76,8 +82,11 @@ def joined(chunks: Chunks) -> bytes:
 
 
 def decoded(data: bytes) -> NDArray[np.int32] | None:
-    rgb, grey = decode_rgb(data), decode_grey(data)
+    rgb, grey, runs = decode_rgb(data), decode_grey(data), decode_rgb_runs(data)
     assert rgb is None or grey is None
+    assert (rgb is None) == (runs is None)
+    if rgb is not None:
+        np.testing.assert_array_equal(rgb, np.asarray(runs))
     return grey if rgb is None else rgb
 
 
@@ -89,12 +98,17 @@ def answer(read: Read, path: Path) -> object:
     return numbers.dtype, numbers.tolist()
 
 
+def read_map_of_runs(path: Path) -> NDArray[np.int32]:
+    return np.asarray(read_id_runs(path))
+
+
 def both_ways(path: Path) -> Iterator[tuple[object, object]]:
     """What each reader answers, and what it answers by Pillow alone."""
-    for read in (read_ids, read_class_map):
+    for read in (read_ids, read_map_of_runs, read_class_map):
         ours = answer(read, path)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("atrous.formats.panoptic.decode_rgb", lambda data: None)
+            for name in ("decode_rgb", "decode_rgb_runs"):
+                patch.setattr(f"atrous.formats.panoptic.{name}", lambda data: None)
             patch.setattr("atrous.formats.classes.decode_grey", lambda data: None)
             yield ours, answer(read, path)
 

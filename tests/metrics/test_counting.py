@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from atrous.metrics.counting import (
     count_bytes,
     count_pairs,
+    count_run_pairs,
     plain_count_bytes,
     plain_count_pairs,
 )
+from atrous.types import IdRuns
 
 
 @st.composite
@@ -38,6 +41,26 @@ def test_kernel_counts_pairs_as_numpy_does(maps: NDArray[np.int32]) -> None:
     for ours, plain in zip(
         count_pairs(first, second), plain_count_pairs(first, second), strict=True
     ):
+        np.testing.assert_array_equal(ours, plain)
+
+
+def as_runs(numbers: NDArray[np.int32], extra: NDArray[np.int64]) -> IdRuns:
+    """The map as runs, some of which are cut in two."""
+    cuts = np.flatnonzero(np.diff(numbers)) + 1
+    starts = np.unique(np.concatenate([[0], cuts, extra % max(numbers.size, 1)]))
+    ends = np.append(starts, numbers.size).astype(np.int32)
+    return IdRuns((1, numbers.size), ends, numbers[starts])
+
+
+@given(flat_maps("int32", any_id), arrays(np.int64, 4, elements=st.integers(0, 200)))
+def test_runs_count_as_their_maps_do(maps: NDArray[np.int32], extra: NDArray[np.int64]) -> None:
+    first, second = maps
+    if first.size == 0:
+        return
+    runs = as_runs(first, extra[:2]), as_runs(second, extra[2:])
+    for one, numbers in zip(runs, maps, strict=True):
+        np.testing.assert_array_equal(np.asarray(one)[0], numbers)
+    for ours, plain in zip(count_run_pairs(*runs), plain_count_pairs(first, second), strict=True):
         np.testing.assert_array_equal(ours, plain)
 
 

@@ -27,9 +27,9 @@ from atrous.formats.agreement import (
 from atrous.formats.files import id_png, write_whole
 from atrous.formats.images import contents, loaded, opened, raw_mode
 from atrous.formats.listing import category_row
-from atrous.formats.png import decode_rgb
+from atrous.formats.png import decode_rgb, decode_rgb_runs
 from atrous.labels import LabelSpace
-from atrous.types import BadInput, IdMap, Image, Labelled, Region, Segment
+from atrous.types import BadInput, IdMap, IdRuns, Image, Labelled, Region, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,16 @@ def read_ids(png_path: str | os.PathLike[str]) -> IdMap:
     """
     name, data = contents(png_path)
     plain = decode_rgb(data)
+    return _any_ids(data, name) if plain is None else plain
+
+
+def read_id_runs(png_path: str | os.PathLike[str]) -> IdMap | IdRuns:
+    """`read_ids` as runs, where the PNG is of a plain kind: they are all that scores need.
+
+    Raises: BadInput if it is not a whole 8 bit RGB PNG.
+    """
+    name, data = contents(png_path)
+    plain = decode_rgb_runs(data)
     return _any_ids(data, name) if plain is None else plain
 
 

@@ -29,6 +29,9 @@ Line = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 """(n * len(lanes),) the same bytes, eight at a time."""
 
+_TWICE = np.uint64(0x0000000100000001)
+_ONE, _TWO, _THREE, _EIGHT = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(8)
+
 
 @compiled
 def unfilter(filtered: NDArray[np.uint8], numbers: NDArray[np.int32], lanes: Lanes) -> bool:
@@ -41,24 +44,94 @@ def unfilter(filtered: NDArray[np.uint8], numbers: NDArray[np.int32], lanes: Lan
     line = np.zeros(row.size * len(lanes), np.uint8)
     words = line.view(np.uint64)
     for y in range(height):
-        for i in range(width * len(lanes)):
-            line[i] = filtered[y, 1 + i]
-        kind = filtered[y, 0]
-        if kind == 0:
-            _none(row, line, lanes)
-        elif kind == 1:
-            _sub(row, line, words, lanes)
-        elif kind == 2:
-            _up(row, line, words, lanes)
-        elif kind == 3:
-            _average(row, line, lanes)
-        elif kind == 4:
-            _paeth(row, line, words, lanes)
-        else:
+        if not _next(filtered[y], row, line, words, lanes):
             return False
         for x in range(width):
             numbers[y, x] = row[x]
     return True
+
+
+@compiled
+def unfilter_runs(
+    filtered: NDArray[np.uint8],
+    starts: NDArray[np.int32],
+    numbers: NDArray[np.int32],
+    lanes: Lanes,
+) -> np.int64:
+    """Fills in where runs of equal numbers start, and the numbers; returns how many there are.
+
+    filtered  as `unfilter` has it
+    starts    (h * w + 1,); what follows the last run's is h * w
+    numbers   (h * w + 1,)
+
+    -1 if a row has a filter that does not exist.
+    """
+    height, width = filtered.shape[0], (filtered.shape[1] - 1) // len(lanes)
+    row = np.zeros((width + 7) // 8 * 8, np.int32)
+    line = np.zeros(row.size * len(lanes), np.uint8)
+    words, runs = line.view(np.uint64), np.uint64(0)
+    for y in range(height):
+        if not _next(filtered[y], row, line, words, lanes):
+            return np.int64(-1)
+        if y == 0:
+            starts[0], numbers[0], runs = 0, row[0], np.uint64(1)
+        runs = _add_runs(row[:width], y * width, starts, numbers, runs)
+    starts[runs] = height * width
+    return np.int64(runs)
+
+
+@compiled
+def _add_runs(
+    row: Row,
+    base: int,
+    starts: NDArray[np.int32],
+    numbers: NDArray[np.int32],
+    runs: np.uint64,
+) -> np.uint64:
+    """Goes on with the runs of a map in a row whose first pixel is the `base`-th of all."""
+    full = np.uint64(row.size // 8 * 8)
+    pairs = row[: row.size // 8 * 8].view(np.uint64)
+    before = numbers[runs - _ONE]
+    twice, x = np.uint64(np.uint32(before)) * _TWICE, np.uint64(0)
+    while x < np.uint64(row.size):
+        end = min(x + _EIGHT, np.uint64(row.size))
+        if x == full or _differs(pairs, x >> _ONE, twice):
+            for i in range(x, end):
+                here = row[i]
+                # Written in any case, kept if it is one: a branch here would be guessed wrong.
+                starts[runs], numbers[runs] = base + i, here
+                runs += np.uint64(here != before)
+                before = here
+            twice = np.uint64(np.uint32(before)) * _TWICE
+        x = end
+    return runs
+
+
+@compiled
+def _differs(pairs: NDArray[np.uint64], at: np.uint64, twice: np.uint64) -> bool:
+    """Whether one of eight numbers, two in a word, is not the known one."""
+    left = (pairs[at] ^ twice) | (pairs[at + _ONE] ^ twice)
+    right = (pairs[at + _TWO] ^ twice) | (pairs[at + _THREE] ^ twice)
+    return bool(left | right != np.uint64(0))
+
+
+@compiled
+def _next(filtered: NDArray[np.uint8], row: Row, line: Line, words: Words, lanes: Lanes) -> bool:
+    """Makes the next row of the one above; False if its filter does not exist."""
+    for i in range(filtered.size - 1):
+        line[i] = filtered[1 + i]
+    kind = filtered[0]
+    if kind == 0:
+        _none(row, line, lanes)
+    elif kind == 1:
+        _sub(row, line, words, lanes)
+    elif kind == 2:
+        _up(row, line, words, lanes)
+    elif kind == 3:
+        _average(row, line, lanes)
+    elif kind == 4:
+        _paeth(row, line, words, lanes)
+    return bool(kind <= 4)
 
 
 @compiled

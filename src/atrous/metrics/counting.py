@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
+from atrous.types import IdRuns
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """(n,) pairs in ascending order as first * 2^32 + second, and (n,) how often each was seen."""
@@ -27,7 +28,19 @@ def count_pairs(first: NDArray[np.int32], second: NDArray[np.int32]) -> Pairs:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     starts, found = np.empty(first.size + 1, np.int32), np.empty(first.size + 1, np.int64)
     runs = _runs(first, second, starts, found)
-    lengths, found = np.diff(starts[: runs + 1]), found[:runs]
+    return _tallied(found[:runs], np.diff(starts[: runs + 1]))
+
+
+def count_run_pairs(first: IdRuns, second: IdRuns) -> Pairs:
+    """`count_pairs` of two maps of one size that are given as runs."""
+    most = first.ids.size + second.ids.size
+    found, lengths = np.empty(most, np.int64), np.empty(most, np.int32)
+    runs = _merged(first.starts, first.ids, second.starts, second.ids, found, lengths)
+    return _tallied(found[:runs], lengths[:runs])
+
+
+def _tallied(found: NDArray[np.int64], lengths: NDArray[np.int32]) -> Pairs:
+    """Pairs of runs in ascending order, each once, with their lengths summed."""
     places, (keys, counts) = 1024, _counted(found, lengths, 1024)
     while counts.size == places:
         places *= 8
@@ -117,6 +130,28 @@ def _changed(words: NDArray[np.uint64], twice: np.uint64, at: np.uint64) -> np.u
     """0 if the next eight numbers, two in a word, are all the same known one."""
     left = (words[at] ^ twice) | (words[at + _ONE] ^ twice)
     return np.uint64(left | (words[at + _TWO] ^ twice) | (words[at + _THREE] ^ twice))
+
+
+@compiled
+def _merged(
+    starts: NDArray[np.int32],
+    ids: NDArray[np.int32],
+    other_starts: NDArray[np.int32],
+    other_ids: NDArray[np.int32],
+    keys: NDArray[np.int64],
+    lengths: NDArray[np.int32],
+) -> np.int64:
+    """Fills in the runs of pairs that two lists of runs make; how many there are."""
+    i, j, runs, at = np.uint64(0), np.uint64(0), np.uint64(0), np.int32(0)
+    while at < starts[starts.size - 1]:
+        end, other_end = starts[i + _ONE], other_starts[j + _ONE]
+        upto = min(end, other_end)
+        keys[runs], lengths[runs] = _key(ids[i], other_ids[j]), upto - at
+        runs += _ONE
+        i += np.uint64(end == upto)
+        j += np.uint64(other_end == upto)
+        at = upto
+    return np.int64(runs)
 
 
 @compiled

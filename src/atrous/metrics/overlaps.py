@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.metrics.counting import count_pairs, totals
-from atrous.types import BadInput, IdMap, Labelled, Region, as_array
+from atrous.metrics.counting import count_pairs, count_run_pairs, totals
+from atrous.types import BadInput, IdMap, IdRuns, Labelled, Region, as_array
 
 VOID = 0
 
@@ -39,18 +39,21 @@ class Comparison:
     predicted: dict[int, Region]
 
 
-def overlaps(truth: IdMap, prediction: IdMap) -> Overlaps:
+def overlaps(truth: IdMap | IdRuns, prediction: IdMap | IdRuns) -> Overlaps:
     """Counts the pixels of every pair of a true and a predicted id; both maps are (h, w).
 
-    They may be arrays or tensors of any type of integer.
+    They may be arrays or tensors of any type of integer, or runs.
 
     Raises: BadInput if the sizes differ, or a map holds no ids of 32 bits.
     """
-    true, predicted = narrow(truth, "truth"), narrow(prediction, "prediction")
-    if true.shape != predicted.shape:
-        sizes = f"the truth is {true.shape} but the prediction {predicted.shape}"
+    if truth.shape != prediction.shape:
+        sizes = f"the truth is {tuple(truth.shape)} but the prediction {tuple(prediction.shape)}"
         raise BadInput(f"{sizes}: resize the prediction, with nearest neighbour")
-    keys, counts = count_pairs(true.ravel(), predicted.ravel())
+    if isinstance(truth, IdRuns) and isinstance(prediction, IdRuns):
+        keys, counts = count_run_pairs(truth, prediction)
+    else:
+        true, predicted = narrow(truth, "truth"), narrow(prediction, "prediction")
+        keys, counts = count_pairs(true.ravel(), predicted.ravel())
     sides = (keys >> 32).astype(np.int32), keys.astype(np.int32)
     ids = zip(sides[0].tolist(), sides[1].tolist(), strict=True)
     pairs = dict(zip(ids, counts.tolist(), strict=True))
@@ -58,20 +61,28 @@ def overlaps(truth: IdMap, prediction: IdMap) -> Overlaps:
     return Overlaps(pairs, totals(sides[0], counts), totals(sides[1][order], counts[order]))
 
 
-def compare(
-    truth: Labelled, prediction: Labelled, *, classes: int, shared: Overlaps | None = None
-) -> Comparison:
+def compare(truth: Labelled, prediction: Labelled, *, classes: int) -> Comparison:
     """What a truth and a prediction of the same image have in common.
 
-    classes  number of classes; `shared` saves the counting where it has been done already
+    classes  number of classes
 
     Raises: BadInput if the sizes differ, an id has no region or two, or a class is unknown.
     """
-    shared = shared or overlaps(truth.ids, prediction.ids)
+    shared = overlaps(truth.ids, prediction.ids)
+    return matched_up(shared, truth.regions, prediction.regions, classes=classes)
+
+
+def matched_up(
+    shared: Overlaps, true: tuple[Region, ...], predicted: tuple[Region, ...], *, classes: int
+) -> Comparison:
+    """`compare` where the pixels have been counted.
+
+    Raises: BadInput if an id has no region or two, or a class is unknown.
+    """
     return Comparison(
         shared,
-        _segments(truth, classes, shared.truth_area, "truth"),
-        _segments(prediction, classes, shared.predicted_area, "prediction"),
+        _segments(true, classes, shared.truth_area, "truth"),
+        _segments(predicted, classes, shared.predicted_area, "prediction"),
     )
 
 
@@ -92,11 +103,11 @@ def narrow(values: object, whose: str) -> NDArray[np.int32]:
 
 
 def _segments(
-    labelled: Labelled, classes: int, area: dict[int, int], whose: str
+    listed: tuple[Region, ...], classes: int, area: dict[int, int], whose: str
 ) -> dict[int, Region]:
     """Id -> region, in order, without the regions that have no pixels."""
-    regions = {region.id: region for region in labelled.regions}
-    if len(regions) < len(labelled.regions) or VOID in regions:
+    regions = {region.id: region for region in listed}
+    if len(regions) < len(listed) or VOID in regions:
         raise BadInput(f"the {whose} has two regions of one id, or one of id 0: number them from 1")
     if strangers := sorted(area.keys() - regions.keys() - {VOID}):
         raise BadInput(f"the {whose} map holds ids {strangers[:5]} without a region: list them")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
@@ -11,14 +11,14 @@ import numpy as np
 from atrous.formats import rows_with_pixels
 from atrous.formats.agreement import agrees
 from atrous.formats.layers import instances_of
-from atrous.metrics.overlaps import Comparison, compare, overlaps
+from atrous.metrics.overlaps import Comparison, matched_up, overlaps
 from atrous.metrics.panoptic import CrowdRule
 from atrous.metrics.scorer import ClassScorer, InstanceScorer, SegmentScorer
 from atrous.score.faults import Tally
 from atrous.score.masks import MaskSide
 from atrous.score.pairing import Pair
 from atrous.score.sides import Holds, Reading, Side, without
-from atrous.types import BadInput, Fault, Instances, Labelled, Report, refuse
+from atrous.types import BadInput, Fault, Instances, Report, refuse
 
 Scorer = SegmentScorer | ClassScorer | InstanceScorer
 
@@ -53,8 +53,8 @@ class ImageScore:
 class Both:
     """One image, read and mended on both sides, and how these lie on each other."""
 
-    truth: Labelled
-    prediction: Labelled
+    truth: Reading
+    prediction: Reading
     comparison: Comparison
 
 
@@ -159,7 +159,8 @@ def compared(
     predicted = _agreed(prediction, shared.predicted_area, report)
     if true.ids is not truth.ids or predicted.ids is not prediction.ids:
         shared = overlaps(true.ids, predicted.ids)
-    return Both(true, predicted, compare(true, predicted, classes=classes, shared=shared))
+    met = matched_up(shared, true.regions, predicted.regions, classes=classes)
+    return Both(true, predicted, met)
 
 
 def _add(scorer: Scorer, job: Job, pair: Pair, report: Report) -> bool:
@@ -183,19 +184,20 @@ def _instances(
     if side.holds == "instances":
         return cast(MaskSide, side).instances(place, report, size_hw)
     reading = side.read(place, report)
-    labelled = _agreed(reading, overlaps(reading.ids, reading.ids).truth_area, report)
-    return instances_of(labelled, side.labels.is_thing)
+    areas = overlaps(reading.ids, reading.ids).truth_area
+    return instances_of(_agreed(reading, areas, report).labelled, side.labels.is_thing)
 
 
 def _areas(side: Side, place: int) -> Mapping[int, float]:
     return cast(MaskSide, side).areas(place) if side.holds == "instances" else {}
 
 
-def _agreed(reading: Reading, areas: dict[int, int], report: Report) -> Labelled:
+def _agreed(reading: Reading, areas: dict[int, int], report: Report) -> Reading:
+    """The image without what its list or its pixels alone have; itself if they agree."""
     if reading.claims is None or agrees(reading.claims, areas):
-        return Labelled(reading.ids, reading.regions)
+        return reading
     rows = rows_with_pixels(reading.claims, areas, source=reading.source, report=report)
     kept = set(rows[:, 0].tolist())
     strangers = areas.keys() - set(reading.claims[:, 0].tolist()) - {0}
     ids = without(reading.ids, strangers) if strangers else reading.ids
-    return Labelled(ids, tuple(r for r in reading.regions if r.id in kept))
+    return replace(reading, ids=ids, regions=tuple(r for r in reading.regions if r.id in kept))

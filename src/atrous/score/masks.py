@@ -64,7 +64,8 @@ class InstanceSide:
         if self.ground is None:
             return flat
         bare = len(flat.regions) + 1
-        ids = np.where(flat.ids == 0, bare, flat.ids).astype(np.int32)
+        pixels = np.asarray(flat.ids)
+        ids = np.where(pixels == 0, bare, pixels).astype(np.int32)
         return replace(flat, ids=ids, regions=(*flat.regions, Region(bare, self.ground)))
 
     def part(self, places: tuple[int, ...]) -> InstanceSide:

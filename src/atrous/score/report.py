@@ -105,8 +105,8 @@ def _drawn(both: Both, job: Job, title: str, photo: Image | None) -> Image:
         lenient = set(predicted)
     return comparison(
         photo,
-        both.truth,
-        both.prediction,
+        both.truth.labelled,
+        both.prediction.labelled,
         labels=job.truth.labels,
         matches=found,
         forgiven=lenient,

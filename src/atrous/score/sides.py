@@ -9,11 +9,11 @@ from typing import Literal, Protocol, Self
 
 import numpy as np
 
-from atrous.formats import read_ids, regions_of, usable_rows
+from atrous.formats import read_id_runs, regions_of, usable_rows
 from atrous.formats.agreement import SegmentRows
 from atrous.formats.panoptic_index import PanopticRecord
 from atrous.labels import LabelSpace
-from atrous.types import IdMap, Labelled, Region, Report
+from atrous.types import IdMap, IdRuns, Labelled, Region, Report
 
 Reader = Callable[[tuple[Path, ...], Report], Labelled]
 """Makes one image of the files of a key; it must be fit to be sent to another process."""
@@ -58,10 +58,15 @@ class Reading:
     source  names the file in faults
     """
 
-    ids: IdMap
+    ids: IdMap | IdRuns
     regions: tuple[Region, ...]
     claims: SegmentRows | None
     source: str
+
+    @property
+    def labelled(self) -> Labelled:
+        """The image as all others know it."""
+        return Labelled(np.asarray(self.ids), self.regions)
 
 
 class Side(Protocol):
@@ -111,7 +116,7 @@ class PanopticSide:
         record = self.records[place]
         path = self.folder / record.png
         rows = usable_rows(record.segments, source=path, class_ids=self.class_ids, report=report)
-        ids = read_ids(path)
+        ids = read_id_runs(path)
         if len(rows) < len(record.segments):
             gone = set(record.segments[:, 0].tolist()) - set(rows[:, 0].tolist())
             ids = without(ids, gone)
@@ -158,6 +163,7 @@ class FileSide:
         return replace(self, files=tuple(self.files[i] for i in places))
 
 
-def without(ids: IdMap, gone: set[int]) -> IdMap:
+def without(ids: IdMap | IdRuns, gone: set[int]) -> IdMap:
     """The map with some ids void."""
-    return np.where(np.isin(ids, list(gone)), 0, ids).astype(np.int32)
+    pixels = np.asarray(ids)
+    return np.where(np.isin(pixels, list(gone)), 0, pixels).astype(np.int32)
