@@ -30,7 +30,7 @@ Words = NDArray[np.uint64]
 """(n * len(lanes),) the same bytes, eight at a time."""
 
 _TWICE = np.uint64(0x0000000100000001)
-_ONE, _TWO, _THREE, _EIGHT = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(8)
+_ONE, _TWO, _THREE, _FOUR, _EIGHT = (np.uint64(n) for n in (1, 2, 3, 4, 8))
 
 
 @compiled
@@ -44,7 +44,7 @@ def unfilter(filtered: NDArray[np.uint8], numbers: NDArray[np.int32], lanes: Lan
     line = np.zeros(row.size * len(lanes), np.uint8)
     words = line.view(np.uint64)
     for y in range(height):
-        if not _next(filtered[y], row, line, words, lanes):
+        if not _next(filtered, y, row, line, words, lanes):
             return False
         for x in range(width):
             numbers[y, x] = row[x]
@@ -69,13 +69,13 @@ def unfilter_runs(
     height, width = filtered.shape[0], (filtered.shape[1] - 1) // len(lanes)
     row = np.zeros((width + 7) // 8 * 8, np.int32)
     line = np.zeros(row.size * len(lanes), np.uint8)
-    words, runs = line.view(np.uint64), np.uint64(0)
+    words, pairs, runs = line.view(np.uint64), row.view(np.uint64), np.uint64(0)
     for y in range(height):
-        if not _next(filtered[y], row, line, words, lanes):
+        if not _next(filtered, y, row, line, words, lanes):
             return np.int64(-1)
         if y == 0:
             starts[0], numbers[0], runs = 0, row[0], np.uint64(1)
-        runs = _add_runs(row[:width], y * width, starts, numbers, runs)
+        runs = _add_runs(row, pairs, width, np.uint64(y * width), starts, numbers, runs)
     starts[runs] = height * width
     return np.int64(runs)
 
@@ -83,27 +83,36 @@ def unfilter_runs(
 @compiled
 def _add_runs(
     row: Row,
-    base: int,
+    pairs: Words,
+    width: int,
+    base: np.uint64,
     starts: NDArray[np.int32],
     numbers: NDArray[np.int32],
     runs: np.uint64,
 ) -> np.uint64:
-    """Goes on with the runs of a map in a row whose first pixel is the `base`-th of all."""
-    full = np.uint64(row.size // 8 * 8)
-    pairs = row[: row.size // 8 * 8].view(np.uint64)
+    """Goes on with the runs of a map in a row whose first pixel is the `base`-th of all.
+
+    pairs  the row, two numbers in a word: made once, for views take longer than rows
+    """
+    full = np.uint64(width // 8 * 8)
     before = numbers[runs - _ONE]
-    twice, x = np.uint64(np.uint32(before)) * _TWICE, np.uint64(0)
-    while x < np.uint64(row.size):
-        end = min(x + _EIGHT, np.uint64(row.size))
-        if x == full or _differs(pairs, x >> _ONE, twice):
-            for i in range(x, end):
+    twice, x, word = np.uint64(np.uint32(before)) * _TWICE, np.uint64(0), np.uint64(0)
+    while x < full:
+        if _differs(pairs, word, twice):
+            for i in range(x, x + _EIGHT):
                 here = row[i]
                 # Written in any case, kept if it is one: a branch here would be guessed wrong.
                 starts[runs], numbers[runs] = base + i, here
                 runs += np.uint64(here != before)
                 before = here
             twice = np.uint64(np.uint32(before)) * _TWICE
-        x = end
+        x += _EIGHT
+        word += _FOUR
+    for i in range(full, np.uint64(width)):
+        here = row[i]
+        starts[runs], numbers[runs] = base + i, here
+        runs += np.uint64(here != before)
+        before = here
     return runs
 
 
@@ -116,11 +125,13 @@ def _differs(pairs: NDArray[np.uint64], at: np.uint64, twice: np.uint64) -> bool
 
 
 @compiled
-def _next(filtered: NDArray[np.uint8], row: Row, line: Line, words: Words, lanes: Lanes) -> bool:
+def _next(
+    filtered: NDArray[np.uint8], y: int, row: Row, line: Line, words: Words, lanes: Lanes
+) -> bool:
     """Makes the next row of the one above; False if its filter does not exist."""
-    for i in range(filtered.size - 1):
-        line[i] = filtered[1 + i]
-    kind = filtered[0]
+    for i in range(filtered.shape[1] - 1):
+        line[i] = filtered[y, 1 + i]
+    kind = filtered[y, 0]
     if kind == 0:
         _none(row, line, lanes)
     elif kind == 1:
