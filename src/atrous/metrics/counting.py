@@ -26,8 +26,12 @@ def count_pairs(first: NDArray[np.int32], second: NDArray[np.int32]) -> Pairs:
     """How often each pair of numbers stands in the same place of two contiguous (n,) arrays."""
     if first.size == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    starts, found = np.empty(first.size + 1, np.int32), np.empty(first.size + 1, np.int64)
+    room = first.size // 16 + 64
+    starts, found = np.empty(room, np.int32), np.empty(room, np.int64)
     runs = _runs(first, second, starts, found)
+    if runs < 0:
+        starts, found = np.empty(first.size + 16, np.int32), np.empty(first.size + 16, np.int64)
+        runs = _runs(first, second, starts, found)
     return _tallied(found[:runs], np.diff(starts[: runs + 1]))
 
 
@@ -79,15 +83,21 @@ def _runs(
     second: NDArray[np.int32],
     starts: NDArray[np.int32],
     keys: NDArray[np.int64],
-) -> int:
-    """Fills in where runs of one pair start, and which pair it is; how many runs there are."""
+) -> np.int64:
+    """Fills in where runs of one pair start, and which pair it is; how many runs there are.
+
+    -1 if there might be more than there is room for: label maps have few, noise has as many as
+    pixels, and room for these costs as much as the counting.
+    """
     whole = first.size // 8 * 8
     a, b = first[:whole].view(np.uint64), second[:whole].view(np.uint64)
     twice_a, twice_b = _twice(first[0]), _twice(second[0])
     starts[0], keys[0], runs = 0, _key(first[0], second[0]), np.uint64(1)
-    word, words = np.uint64(0), np.uint64(a.size)
+    word, words, room = np.uint64(0), np.uint64(a.size), np.uint64(starts.size - 16)
     while word < words:
         if _changed(a, twice_a, word) | _changed(b, twice_b, word):
+            if runs > room:
+                return np.int64(-1)
             begin, end = max(word * _TWO, _ONE), word * _TWO + _EIGHT
             runs = _mark(first, second, starts, keys, runs, begin, end)
             twice_a, twice_b = _twice(first[end - _ONE]), _twice(second[end - _ONE])
@@ -95,7 +105,7 @@ def _runs(
     begin, end = max(np.uint64(whole), _ONE), np.uint64(first.size)
     runs = _mark(first, second, starts, keys, runs, begin, end)
     starts[runs] = first.size
-    return int(runs)
+    return np.int64(runs)
 
 
 @compiled
