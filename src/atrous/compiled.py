@@ -1,4 +1,4 @@
-"""The one way in which a loop over pixels becomes machine code."""
+"""The one way in which a loop over pixels becomes machine code, and a look at eight at once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
+from numpy.typing import NDArray
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -20,3 +22,20 @@ def compiled(function: Kernel) -> Kernel:
         return cast(Kernel, numba.njit(nogil=True, cache=True)(function))
     except RuntimeError:  # neither the package nor the user's home can be written
         return cast(Kernel, numba.njit(nogil=True)(function))
+
+
+_TWICE = np.uint64(0x0000000100000001)
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+
+
+@compiled
+def twice(value: np.int32) -> np.uint64:
+    """A number two times in a word."""
+    return np.uint64(np.uint32(value)) * _TWICE
+
+
+@compiled
+def differ(words: NDArray[np.uint64], at: np.uint64, value: np.uint64) -> np.uint64:
+    """0 if the eight numbers from a word on, two in each, are all one, which `value` has twice."""
+    left = (words[at] ^ value) | (words[at + _ONE] ^ value)
+    return np.uint64(left | (words[at + _TWO] ^ value) | (words[at + _THREE] ^ value))

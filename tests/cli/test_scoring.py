@@ -34,6 +34,9 @@ def test_json_goes_to_stdout_and_a_table_to_stderr(shell: Shell, sides: Sides) -
     parts = ("panoptic", "covering", "semantic", "instance", "per_class", "images", "scorer")
     assert all(part in answer for part in parts)
     assert answer["schema"] == 1
+    assert set(answer["panoptic"]) == {"all", "things", "stuff", "things_any_class"}
+    assert answer["crowds"] == "panopticapi"
+    assert "crowds" not in err
     assert answer["skipped"] == []
     assert f"{100 * answer['panoptic']['all']['pq']:.1f}" in err
     assert "cat" not in err
@@ -113,6 +116,7 @@ def test_folders_of_pngs_may_lie_elsewhere(shell: Shell, sides: Sides, tmp_path:
         (("--out", "x"), "with --worst N"),
         (("--worst", 1, "--out", "/dev/null"), "is a file: give a folder"),
         (("--per-image", "/"), "is a folder: name a file in it"),
+        (("--classes", "voc"), "COCO's files list their own"),
         (("--classes", "citiscapes"), "neither a file nor a known list"),
         (("--flat",), "neither side has masks"),
         (("--list", "/nowhere"), "/nowhere: no such file"),
@@ -148,6 +152,13 @@ def test_a_list_limits_what_is_scored(shell: Shell, sides: Sides, tmp_path: Path
     (tmp_path / "list.txt").write_text("2\n0.jpg\n")
     answer, _ = scored(shell, sides, "--list", tmp_path / "list.txt")
     assert answer["images"] == 2
+    data = trees.load(sides[1])
+    for place, note in enumerate(data["annotations"]):
+        png = sides[1].with_suffix("") / note["file_name"]
+        note["file_name"] = f"answer_{place}.png"
+        png.rename(png.with_name(note["file_name"]))
+    trees.rewrite(sides[1], {"annotations": data["annotations"]})
+    assert scored(shell, sides, "--list", tmp_path / "list.txt")[0] == answer
     (tmp_path / "list.txt").write_text("2\n77\n78\n")
     words = ("score", "--gt", sides[0], "--pred", sides[1], "--list", tmp_path / "list.txt")
     shell.refuses(*words, naming="'77' and 1 more of the list are no images of the truth")

@@ -87,7 +87,7 @@ def score_files(
     truth, prediction, outcome = _scored(places, rules, only, workers=workers, quiet=quiet)
     answer = outcome.scores.to_json() | {"skipped": outcome.skipped.to_json()}
     if "panoptic" in answer:
-        answer["panoptic"]["crowds"] = crowds
+        answer["crowds"] = crowds
     print(json.dumps(answer), flush=True)
     if not quiet:
         _tell(answer, outcome.scores.unranked, per_class=per_class)
@@ -99,17 +99,21 @@ def _scored(
     places: Any, rules: Any, only: Path | None, *, workers: int | None, quiet: bool
 ) -> tuple[Any, Any, Any]:
     """Both sides, and what came of scoring them."""
-    from atrous.formats import contents
     from atrous.progress import progress
     from atrous.score import open_prediction, open_truth, score
     from atrous.score.faults import Tally
+    from atrous.score.masks import MaskListSide
+    from atrous.score.sides import FileSide
     from atrous.types import refuse
 
+    own = (FileSide, MaskListSide)
     skipped = Tally()
     report = skipped if rules.lenient else refuse
-    names = contents(only)[1].decode(errors="replace").split() if only else None
+    names = _names(only) if only else None
     truth = open_truth(places[0], flat=rules.flat, report=report)
     prediction = open_prediction(places[1], truth, report=report)
+    if places[0].classes and not any(isinstance(x, own) for x in (truth, prediction)):
+        raise BadInput(f"--classes {places[0].classes}: COCO's files list their own: leave it out")
     total = len(truth.entries) if names is None else len(names)
     with progress(total, quiet=quiet) as advance:
         outcome = score(
@@ -122,6 +126,14 @@ def _scored(
             progress=advance,
         )
     return truth, prediction, outcome
+
+
+def _names(path: Path) -> list[str]:
+    """A name a line."""
+    from atrous.formats import contents
+
+    lines = contents(path)[1].decode(errors="replace").splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _tell(answer: dict[str, Any], unranked: int, *, per_class: bool) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, differ, twice
 
 Lanes = tuple[int, ...]
 """How far each byte of a pixel stands to the left in its number: (0, 8, 16) is the first lowest.
@@ -29,8 +29,7 @@ Line = NDArray[np.uint8]
 Words = NDArray[np.uint64]
 """(n * len(lanes),) the same bytes, eight at a time."""
 
-_TWICE = np.uint64(0x0000000100000001)
-_ONE, _TWO, _THREE, _FOUR, _EIGHT = (np.uint64(n) for n in (1, 2, 3, 4, 8))
+_ONE, _FOUR, _EIGHT = np.uint64(1), np.uint64(4), np.uint64(8)
 
 
 @compiled
@@ -96,16 +95,16 @@ def _add_runs(
     """
     full = np.uint64(width // 8 * 8)
     before = numbers[runs - _ONE]
-    twice, x, word = np.uint64(np.uint32(before)) * _TWICE, np.uint64(0), np.uint64(0)
+    flat, x, word = twice(before), np.uint64(0), np.uint64(0)
     while x < full:
-        if _differs(pairs, word, twice):
+        if differ(pairs, word, flat):
             for i in range(x, x + _EIGHT):
                 here = row[i]
                 # Written in any case, kept if it is one: a branch here would be guessed wrong.
                 starts[runs], numbers[runs] = base + i, here
                 runs += np.uint64(here != before)
                 before = here
-            twice = np.uint64(np.uint32(before)) * _TWICE
+            flat = twice(before)
         x += _EIGHT
         word += _FOUR
     for i in range(full, np.uint64(width)):
@@ -114,14 +113,6 @@ def _add_runs(
         runs += np.uint64(here != before)
         before = here
     return runs
-
-
-@compiled
-def _differs(pairs: NDArray[np.uint64], at: np.uint64, twice: np.uint64) -> bool:
-    """Whether one of eight numbers, two in a word, is not the known one."""
-    left = (pairs[at] ^ twice) | (pairs[at + _ONE] ^ twice)
-    right = (pairs[at + _TWO] ^ twice) | (pairs[at + _THREE] ^ twice)
-    return bool(left | right != np.uint64(0))
 
 
 @compiled

@@ -9,17 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, differ, twice
 from atrous.types import IdRuns
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]
 """(n,) pairs in ascending order as first * 2^32 + second, and (n,) how often each was seen."""
 
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: neighbours land far apart
-_TWICE = np.uint64(0x0000000100000001)
 _EIGHTFOLD = np.uint64(0x0101010101010101)
-_ONE, _TWO, _THREE, _FOUR = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
-_EIGHT, _HIGH = np.uint64(8), np.uint64(32)
+_ONE, _TWO, _FOUR, _EIGHT, _HIGH = (np.uint64(n) for n in (1, 2, 4, 8, 32))
 
 
 def count_pairs(first: NDArray[np.int32], second: NDArray[np.int32]) -> Pairs:
@@ -91,16 +89,16 @@ def _runs(
     """
     whole = first.size // 8 * 8
     a, b = first[:whole].view(np.uint64), second[:whole].view(np.uint64)
-    twice_a, twice_b = _twice(first[0]), _twice(second[0])
+    flat_a, flat_b = twice(first[0]), twice(second[0])
     starts[0], keys[0], runs = 0, _key(first[0], second[0]), np.uint64(1)
     word, words, room = np.uint64(0), np.uint64(a.size), np.uint64(starts.size - 16)
     while word < words:
-        if _changed(a, twice_a, word) | _changed(b, twice_b, word):
+        if differ(a, word, flat_a) | differ(b, word, flat_b):
             if runs > room:
                 return np.int64(-1)
             begin, end = max(word * _TWO, _ONE), word * _TWO + _EIGHT
             runs = _mark(first, second, starts, keys, runs, begin, end)
-            twice_a, twice_b = _twice(first[end - _ONE]), _twice(second[end - _ONE])
+            flat_a, flat_b = twice(first[end - _ONE]), twice(second[end - _ONE])
         word += _FOUR
     begin, end = max(np.uint64(whole), _ONE), np.uint64(first.size)
     runs = _mark(first, second, starts, keys, runs, begin, end)
@@ -127,19 +125,6 @@ def _mark(
         runs += np.uint64((here_a != before_a) | (here_b != before_b))
         before_a, before_b = here_a, here_b
     return runs
-
-
-@compiled
-def _twice(value: np.int32) -> np.uint64:
-    """A number two times in a word."""
-    return np.uint64(np.uint32(value)) * _TWICE
-
-
-@compiled
-def _changed(words: NDArray[np.uint64], twice: np.uint64, at: np.uint64) -> np.uint64:
-    """0 if the next eight numbers, two in a word, are all the same known one."""
-    left = (words[at] ^ twice) | (words[at + _ONE] ^ twice)
-    return np.uint64(left | (words[at + _TWO] ^ twice) | (words[at + _THREE] ^ twice))
 
 
 @compiled

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.metrics.counting import count_bytes, count_pairs
+from atrous.metrics.exact import mean
 from atrous.metrics.overlaps import Comparison, narrow
 from atrous.types import BadInput, ClassMap, as_array
 
@@ -95,9 +96,9 @@ class ConfusionMatrix:
         union = true_area + self.counts[:, :-1].sum(axis=0) - right
         iou = _ratio(right, union)
         return SemanticScore(
-            miou=_mean(iou),
+            miou=mean(iou.tolist()),
             pixel_accuracy=float(_ratio(right.sum(), true_area.sum())),
-            mean_accuracy=_mean(_ratio(right, true_area)),
+            mean_accuracy=mean(_ratio(right, true_area).tolist()),
             weighted_iou=_weighted(iou, true_area),
             iou=iou,
             absent=int((union == 0).sum()),
@@ -139,11 +140,6 @@ def _class_pairs(
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else float("nan")
 
 
 def _weighted(iou: NDArray[np.float64], area: NDArray[np.int64]) -> float:

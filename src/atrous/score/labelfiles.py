@@ -25,27 +25,45 @@ Read = Callable[..., Labelled]
 
 
 @dataclass(frozen=True, slots=True)
+class Where:
+    """Where to look.
+
+    folder         the second folder, of objects or instances, if that is named
+    classes        the name or file that says the classes
+    is_prediction  results have forms that truth has not
+    """
+
+    path: Path
+    folder: Path | None
+    classes: str | None
+    is_prediction: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """Label files by image key, what reads those of one, and what that knows."""
+    """Label files by image key, what those of one know, and what reads them.
+
+    read  None for lists of masks, which are a side of their own
+    """
 
     files: Mapping[str, tuple[Path, ...]]
-    read: Read
     holds: Holds
+    read: Read | None
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """One data set's way to lay out label files.
 
-    classes  name of its list of classes; None = it has none of its own
-    find     its files below a folder, and in a second one where that is given
+    classes  the name or file of its list of classes; None = it has none of its own
+    find     its files
     is_like  whether a folder looks like it
     pairs    whether it has files in a second folder
     """
 
-    classes: str | None
-    find: Callable[[Path, Path | None], Found]
-    is_like: Callable[[Path], bool]
+    classes: Callable[[Path], str] | None
+    find: Callable[[Where], Found]
+    is_like: Callable[[Path], bool] = lambda _: False
     pairs: bool = False
 
 
@@ -65,20 +83,21 @@ def open_label_files(
 
     Raises: BadInput if it has no such files, or nobody says its classes.
     """
+    way = LABEL_FILES[form]
     if not path.is_dir():
         raise BadInput(f"{path}: no folder, but {form} is a folder of PNGs: name that")
-    if folder is not None and not LABEL_FILES[form].pairs:
+    if folder is not None and not way.pairs:
         raise BadInput(f"{folder}: {form} has no files in a second folder: leave it out")
-    own = _classes(path, form, classes, truth)
+    named = classes or (way.classes(path) if way.classes else None)
+    own = _classes(path, named, truth)
     labels = own.labels if truth is None else truth.labels
-    agreed = partial(shared_classes, own.labels, labels, source=path, report=report)
-    if form == "cityscapes" and truth is not None and (texts := _mask_lists(path)):
-        return MaskListSide(labels, texts, path, agreed())
-    find = LABEL_FILES[form].find
-    if form == "mapillary" and classes is not None:
-        find = partial(_mapillary, config=Path(classes))
-    found = find(path, folder)
-    shared = agreed(things=found.holds == "segments")
+    found = way.find(Where(path, folder, named, truth is not None))
+    shared = shared_classes(
+        own.labels, labels, source=path, report=report, things=found.holds != "classes"
+    )
+    if found.read is None:
+        texts = tuple((key, paths[0]) for key, paths in found.files.items())
+        return MaskListSide(labels, texts, path, shared)
     reader = partial(_read, read=found.read, classes=own)
     return FileSide(form, labels, found.holds, tuple(found.files.items()), reader, shared)
 
@@ -87,12 +106,10 @@ def _read(paths: tuple[Path, ...], report: Report, *, read: Read, classes: Class
     return read(*paths, classes.labels, ignored=classes.ignored, report=report)
 
 
-def _classes(path: Path, form: str, named: str | None, truth: Side | None) -> Classes:
-    """Those that the user names, else the form's own, else the truth's."""
-    if form == "mapillary" and named is None:
-        return classes_of(str(_mapillary_config(path)))
-    if known := named or LABEL_FILES[form].classes:
-        return classes_of(known)
+def _classes(path: Path, named: str | None, truth: Side | None) -> Classes:
+    """Those that are named, else the truth's."""
+    if named is not None:
+        return classes_of(named)
     if truth is None:
         raise BadInput(f"{path}: class maps do not say what their numbers mean: give --classes")
     return Classes(truth.labels, _void_ids(truth.labels))
@@ -103,55 +120,52 @@ def _void_ids(labels: LabelSpace) -> frozenset[int]:
     return frozenset({0, labels.void}) - labels.class_ids().keys()
 
 
-def _plain(path: Path, folder: Path | None) -> Found:
-    return Found(_alone(stem_files(path)), read_classes, "classes")
+def _plain(where: Where) -> Found:
+    return _alone(stem_files(where.path), "classes", read_classes)
 
 
-def _paired(path: Path, folder: Path | None, *, names: tuple[str, str], read: Read) -> Found:
+def _paired(where: Where, *, names: tuple[str, str], read: Read) -> Found:
     """Class maps with a second file beside each, in folders of these names or in those given."""
+    path, folder = where.path, where.folder
     classes = path / names[0] if (path / names[0]).is_dir() else path
     second = folder or (path / names[1] if classes != path else None)
     if second is None or not (folder or second.is_dir()):
-        return _plain(classes, None)
+        return _alone(stem_files(classes), "classes", read_classes)
     first, others = stem_files(classes), stem_files(second)
     if alone := sorted(first.keys() ^ others.keys()):
-        where = second if alone[0] in first else classes
-        raise BadInput(f"{where / alone[0]}.png: missing, and {len(alone) - 1} more: add them")
-    return Found({key: (first[key], others[key]) for key in first}, read, "segments")
+        lacking = second if alone[0] in first else classes
+        raise BadInput(f"{lacking / alone[0]}.png: missing, and {len(alone) - 1} more: add them")
+    return Found({key: (first[key], others[key]) for key in first}, "segments", read)
 
 
-def _cityscapes(path: Path, folder: Path | None) -> Found:
+def _cityscapes(where: Where) -> Found:
+    path = where.path
+    # Other texts lie in these folders too.
+    if where.is_prediction and any(is_cityscapes_key(x.stem) for x in path.rglob("*.txt")):
+        return _alone(cityscapes_files(path, ".txt"), "instances", None)
     if any(path.rglob("*instanceIds.png")):
-        files = cityscapes_files(path, "instanceIds.png")
-        return Found(_alone(files), read_cityscapes, "segments")
+        return _alone(cityscapes_files(path, "instanceIds.png"), "segments", read_cityscapes)
     ending = "labelIds.png" if any(path.rglob("*labelIds.png")) else ".png"
-    return Found(_alone(cityscapes_files(path, ending)), read_classes, "classes")
+    return _alone(cityscapes_files(path, ending), "classes", read_classes)
 
 
-def _train_ids(path: Path, folder: Path | None) -> Found:
-    ending = "labelTrainIds.png" if any(path.rglob("*labelTrainIds.png")) else ".png"
-    return Found(_alone(cityscapes_files(path, ending)), read_classes, "classes")
+def _train_ids(where: Where) -> Found:
+    ending = "labelTrainIds.png" if any(where.path.rglob("*labelTrainIds.png")) else ".png"
+    return _alone(cityscapes_files(where.path, ending), "classes", read_classes)
 
 
-def _mask_lists(path: Path) -> tuple[tuple[str, Path], ...]:
-    """Cityscapes' texts of results; there are others in its folders."""
-    if not any(is_cityscapes_key(text.stem) for text in path.rglob("*.txt")):
-        return ()
-    return tuple(cityscapes_files(path, ".txt").items())
-
-
-def _mapillary(path: Path, folder: Path | None, *, config: Path) -> Found:
-    named = [v for v in VERSIONS if v in config.name and (path / v).is_dir()]
+def _mapillary(where: Where) -> Found:
+    path, config = where.path, Path(str(where.classes)).name
+    named = [v for v in VERSIONS if v in config and (path / v).is_dir()]
     version = named[0] if named else None
     folders = [path / v / "instances" for v in named or (".", *VERSIONS)]
     if path.name == "instances" or any(folder.is_dir() for folder in folders):
         files = mapillary_files(path, "instances", version=version)
-        return Found(_alone(files), read_mapillary, "segments")
-    files = mapillary_files(path, "labels", version=version)
-    return Found(_alone(files), read_classes, "classes")
+        return _alone(files, "segments", read_mapillary)
+    return _alone(mapillary_files(path, "labels", version=version), "classes", read_classes)
 
 
-def _mapillary_config(path: Path) -> Path:
+def _mapillary_config(path: Path) -> str:
     """The list of classes that ships with the data."""
     places = (path, *path.absolute().parents[:3])
     found = next((c for c in (sorted(p.glob("config*.json")) for p in places) if c), [])
@@ -160,22 +174,28 @@ def _mapillary_config(path: Path) -> Path:
         found = [c for c in found if len(versions) == 1 and versions[0] in c.name]
     if len(found) != 1:
         raise BadInput(f"{path}: its classes stand in config_v1.2.json or so: name it, --classes")
-    return found[0]
+    return str(found[0])
 
 
-def _kitti(path: Path, folder: Path | None) -> Found:
+def _kitti(where: Where) -> Found:
+    path = where.path
     instances = path / "instance" if (path / "instance").is_dir() else path
     if instances.name == "instance":
-        return Found(_alone(stem_files(instances)), read_kitti, "segments")
-    return _plain(path / "semantic" if (path / "semantic").is_dir() else path, None)
+        return _alone(stem_files(instances), "segments", read_kitti)
+    classes = path / "semantic" if (path / "semantic").is_dir() else path
+    return _alone(stem_files(classes), "classes", read_classes)
 
 
-def _alone(files: Mapping[str, Path]) -> dict[str, tuple[Path, ...]]:
-    return {key: (path,) for key, path in files.items()}
+def _alone(files: Mapping[str, Path], holds: Holds, read: Read | None) -> Found:
+    return Found({key: (path,) for key, path in files.items()}, holds, read)
 
 
 def _has(*names: str) -> Callable[[Path], bool]:
     return lambda path: all((path / name).is_dir() for name in names)
+
+
+def _always(name: str) -> Callable[[Path], str]:
+    return lambda _: name
 
 
 _VOC = ("SegmentationClass", "SegmentationObject")
@@ -184,24 +204,20 @@ _find_voc = partial(_paired, names=_VOC, read=read_voc)
 _find_ade20k = partial(_paired, names=_ADE20K, read=read_ade20k)
 
 LABEL_FILES: Mapping[str, Form] = {
-    "voc": Form(
-        "voc", partial(_paired, names=_VOC, read=read_voc), _has("SegmentationClass"), pairs=True
-    ),
+    "voc": Form(_always("voc"), _find_voc, _has("SegmentationClass"), pairs=True),
     "cityscapes": Form(
-        "cityscapes",
+        _always("cityscapes"),
         _cityscapes,
         lambda path: any(path.rglob("*_labelIds.png")) or any(path.rglob("*_instanceIds.png")),
     ),
-    "cityscapes-train-ids": Form("cityscapes-train-ids", _train_ids, lambda _: False),
-    "ade20k": Form(
-        "ade20k", partial(_paired, names=_ADE20K, read=read_ade20k), _has(*_ADE20K), pairs=True
-    ),
+    "cityscapes-train-ids": Form(_always("cityscapes-train-ids"), _train_ids),
+    "ade20k": Form(_always("ade20k"), _find_ade20k, _has(*_ADE20K), pairs=True),
     "mapillary": Form(
-        None,
-        lambda path, folder: _mapillary(path, folder, config=_mapillary_config(path)),
+        _mapillary_config,
+        _mapillary,
         lambda path: any(_has(f"{v}/instances")(path) for v in (".", *VERSIONS)),
     ),
-    "kitti": Form("cityscapes", _kitti, _has("semantic", "instance")),
-    "classes": Form(None, _plain, lambda _: False),
+    "kitti": Form(_always("cityscapes"), _kitti, _has("semantic", "instance")),
+    "classes": Form(None, _plain),
 }
 """Name -> how its files lie."""

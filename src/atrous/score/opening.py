@@ -106,7 +106,7 @@ def _panoptic(path: Path, folder: Path | None, truth: Side | None, report: Repor
     if truth is not None and index.labels is not None:
         shared = shared_classes(index.labels, labels, source=path, report=report)
         own = index.labels.class_ids()
-        class_ids = {file_id: shared[i] for file_id, i in own.items() if i in shared}
+        class_ids = {startid: shared[i] for startid, i in own.items() if i in shared}
     return PanopticSide(labels, class_ids, folder or _png_folder(path), index.records)
 
 
@@ -128,7 +128,8 @@ def _png_folder(path: Path) -> Path:
 def _instances(path: Path, folder: Path | None, truth: Side | None, report: Report) -> Side:
     if folder is not None:
         raise BadInput(f"{folder}: {path} holds its masks itself: leave the folder out")
-    is_list = contents(path)[1].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+    with path.open("rb") as start:
+        is_list = start.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
     ours = truth if isinstance(truth, InstanceSide) else None
     if is_list and ours is None:
         raise BadInput(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,19 @@ class Pair:
     rank: int
 
 
-def pairs(truth: Sequence[Entry], prediction: Sequence[Entry], report: Report) -> tuple[Pair, ...]:
+def pairs(
+    truth: Sequence[Entry],
+    prediction: Sequence[Entry],
+    report: Report,
+    only: Collection[int] | None = None,
+) -> tuple[Pair, ...]:
     """The images that both sides have, in the order of the truth.
 
     Image ids decide, unless the photos that both sides name say that they count differently; then
     and without ids the names of files do, without folder and suffix; last the truth's ids as text.
 
     report  hears of images that only one side has
+    only    places in the truth of the images that are asked for; None = all
 
     Raises: BadInput if a name belongs to two images, or if the sides have no image in common.
     """
@@ -48,14 +54,15 @@ def pairs(truth: Sequence[Entry], prediction: Sequence[Entry], report: Report) -
     if truth and prediction and not paired:
         what = f"{truth[0].name!r} and {prediction[0].name!r} are the first of each side"
         raise BadInput(f"no image of the prediction is one of the truth: {what}: name them alike")
-    for entry, place in zip(truth, found, strict=True):
+    asked = set(range(len(truth)) if only is None else only)
+    for entry, place in ((truth[i], found[i]) for i in sorted(asked)):
         if place is None:
             what = f"image {_called(entry)} has no prediction: add it, empty if nothing was found"
             report(Fault("images without a prediction", what))
     for place in sorted(set(range(len(prediction))) - {pair.prediction for pair in paired}):
         what = f"image {_called(prediction[place])} is predicted but not among the truth"
         report(Fault("predictions of unknown images", f"{what}: take it out"))
-    return paired
+    return tuple(pair for pair in paired if pair.truth in asked)
 
 
 def _paired(truth: Sequence[Entry], prediction: Sequence[Entry]) -> Places:

@@ -93,10 +93,8 @@ def _read(path: Path) -> Image | None:
 
 
 def _drawn(both: Both, job: Job, title: str, photo: Image | None) -> Image:
-    found, lenient = (
-        set(matches(both.comparison)),
-        forgiven(both.comparison, crowds=job.rules.crowds),
-    )
+    found = set(matches(both.comparison))
+    lenient = forgiven(both.comparison, crowds=job.rules.crowds)
     if comparable(job.truth, job.prediction, job.rules) == "classes":
         # Pixels count one by one: none of the right class is wrong, and none on void counts.
         true, predicted = both.comparison.true, both.comparison.predicted

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from atrous.metrics.scores import Scores
 from atrous.score.compare import Answer, ImageScore, Job, Rules, scored
 from atrous.score.faults import Tally
 from atrous.score.pairing import Pair, pairs
-from atrous.score.sides import Side
+from atrous.score.sides import Entry, Side
 from atrous.types import BadInput, refuse
 
 CHUNK = 16
@@ -56,9 +56,9 @@ def score(
     Raises: BadInput at the first fault, unless the rules are lenient; if nothing can be compared.
     """
     rules, tally = rules or Rules(), skipped or Tally()
-    if only is not None:
-        truth, prediction = limited(truth, only), limited(prediction, only, must=False)
-    found = pairs(truth.entries, prediction.entries, tally if rules.lenient else refuse)
+    entries, report = truth.entries, tally if rules.lenient else refuse
+    asked = None if only is None else _named(entries, only)
+    found = pairs(entries, prediction.entries, report, asked)
     job = Job(truth, prediction, rules, found)
     total, images, done = job.scorer(), [], 0
     for answer in _answers(job, _processes(workers, len(found))):
@@ -72,20 +72,18 @@ def score(
     return Outcome(total.compute(), tuple(images), tally)
 
 
-def limited(side: Side, names: Collection[str], *, must: bool = True) -> Side:
-    """The side with the images of these names alone.
+def _named(entries: Sequence[Entry], names: Collection[str]) -> list[int]:
+    """The places of the images that a list names.
 
-    Raises: BadInput if it `must` have them all and does not.
+    Raises: BadInput if it names one that is not there.
     """
-    wanted = {*names, *(Path(name).stem for name in names)}
-    called = [{*entry.stems, str(entry.id)} for entry in side.entries]
-    places = tuple(i for i, own in enumerate(called) if wanted & own)
-    known: set[str] = set().union(*(called[i] for i in places))
-    missing = [name for name in names if not {name, Path(name).stem} & known]
-    if must and missing:
+    called = [{*entry.stems, str(entry.id)} for entry in entries]
+    known = set().union(*called)
+    if missing := [name for name in names if not {name, Path(name).stem} & known]:
         what = f"{missing[0]!r} and {len(missing) - 1} more of the list are no images of the truth"
         raise BadInput(f"{what}: name files as the truth does, without folder")
-    return side.part(places)
+    wanted = {*names, *(Path(name).stem for name in names)}
+    return [place for place, own in enumerate(called) if wanted & own]
 
 
 def _processes(workers: int | None, images: int) -> int:
