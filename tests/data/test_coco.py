@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from atrous.data.coco import CocoPanoptic, open_coco, splits
+from atrous.data.coco import open_coco, splits
+from atrous.data.source import FileSource
 from atrous.data.source import Source, subset
 from atrous.formats import write_image, write_panoptic
 from atrous.labels import distinct_colours
@@ -252,7 +253,7 @@ def test_subset_of_what_does_not_exist_is_refused(flat: Path, index: int) -> Non
 # --- the sample data beside the repository ----------------------------------------------------
 
 
-def read_some(source: CocoPanoptic, count: int = 4) -> None:
+def read_some(source: FileSource, count: int = 4) -> None:
     """Reading is strict: ids, entries and areas agree, or it raises."""
     for index in range(0, len(source), max(1, len(source) // count)):
         sample = source[index]

@@ -9,46 +9,15 @@ A class id is the place of its category in the JSON's own list.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from atrous.formats import PanopticRecord, read_image, read_index, read_segments
+from atrous.data.source import Entry, FileSource
+from atrous.formats import PanopticRecord, read_index, read_segments
 from atrous.labels import LabelSpace
-from atrous.types import BadInput, Sample
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CocoPanoptic:
-    """One split; a sample's name is the image's file name in the JSON."""
-
-    labels: LabelSpace
-    image_folder: Path
-    png_folder: Path
-    records: tuple[PanopticRecord, ...]
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Reads image and label.
-
-        Raises: BadInput if a file is missing, damaged, or disagrees with the other or the JSON.
-        """
-        record = self.records[index]
-        image_path, png_path = self.image_folder / self.name(index), self.png_folder / record.png
-        image = read_image(image_path)
-        truth = read_segments(png_path, record.segments, self.labels.class_ids())
-        if image.shape[:2] != truth.ids.shape:
-            sizes = f"{_size(truth.ids.shape)} but {image_path} is {_size(image.shape)}"
-            mend = "(height x width, upright): give both the same size"
-            raise BadInput(f"{png_path}: the label is {sizes} {mend}")
-        return Sample(self.name(index), image, truth)
-
-    def name(self, index: int) -> str:
-        """File name of the image."""
-        return str(self.records[index].image)
+from atrous.types import BadInput, Fault, Labelled, Report, refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +37,68 @@ class _Place:
         return self.images.is_dir() or self.pngs.is_dir() or self.zipped.is_file()
 
 
-def splits(root: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Names of the splits under `root`, sorted, as they stand there: `val2017`, not `val`.
+def splits(root: Path) -> dict[str, int]:
+    """Name -> number of label PNGs of each split, as it stands there: `val2017`, not `val`.
 
     A split is a JSON file with a folder of images or label PNGs.
 
     Raises: BadInput if there is no such folder.
     """
-    return tuple(sorted(_places(Path(root))))
+    places = _places(root)
+    return {name: len(_names(places[name].pngs)) for name in sorted(places)}
 
 
-def open_coco(root: str | os.PathLike[str], split: str) -> CocoPanoptic:
-    """Reads the index of a split; images and labels are read sample by sample.
+def open_coco(root: Path, split: str, report: Report = refuse) -> FileSource:
+    """Reads the index of a split; a sample's name is the image's file name in the JSON.
+
+    report  hears of images that lack photo, PNG or annotation, which are left out if it returns
 
     Raises: BadInput if the split, a folder of it, or a part of its JSON is missing or wrong.
     """
-    place = _place(Path(root), split)
+    place = _place(root, split)
     for folder, what in ((place.images, "images"), (place.pngs, "label PNGs")):
         if not folder.is_dir():
             zipped = what == "label PNGs" and place.zipped.is_file()
             mend = f"unzip {place.zipped}" if zipped else f"put the {what} of {place.json} there"
             raise BadInput(f"{folder}: no such folder: {mend}")
-    index = read_index(place.json)
+    index = read_index(place.json, report=report)
     if index.labels is None:
         raise BadInput(f"{place.json}: the list of categories is empty: add the classes")
-    return CocoPanoptic(index.labels, place.images, place.pngs, index.records)
+    entries = _entries(place, index.records, report)
+    return FileSource(index.labels, entries, partial(_read, labels=index.labels))
+
+
+def _read(entry: Entry, report: Report, *, labels: LabelSpace) -> Labelled:
+    record = entry.record
+    assert isinstance(record, PanopticRecord)
+    return read_segments(entry.truth[0], record.segments, labels.class_ids(), report=report)
+
+
+def _entries(
+    place: _Place, records: tuple[PanopticRecord, ...], report: Report
+) -> tuple[Entry, ...]:
+    images, pngs, entries = _names(place.images), _names(place.pngs), []
+    for record in records:
+        name = str(record.image)
+        image, png = place.images / name, place.pngs / record.png
+        if not _is_there(name, images, image):
+            what = f"missing, but {place.json} lists it: add it or take it out"
+            report(Fault("labels without a photo", f"{image}: {what}"))
+        elif not _is_there(record.png, pngs, png):
+            what = f"missing, but {place.json} lists it: add it or take it out"
+            report(Fault("photos without a label", f"{png}: {what}"))
+        else:
+            entries.append(Entry(name, image, (png,), record))
+    return tuple(entries)
+
+
+def _is_there(name: str, names: set[str], path: Path) -> bool:
+    """One look into a folder serves for all its files; only subfolders are looked at one by one."""
+    return name in names or ("/" in name and path.is_file())
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 def _place(root: Path, split: str) -> _Place:
@@ -131,7 +137,3 @@ def _official(root: Path, path: Path) -> _Place:
 
 def _first_folder(usual: Path, other: Path) -> Path:
     return other if other.is_dir() and not usual.is_dir() else usual
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}x{shape[1]}"

@@ -9,69 +9,51 @@ All classes are stuff: class maps do not tell two things of a class apart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from atrous.formats import image_files, label_classes, read_class_map, read_image, read_json
+from atrous.data.finding import base_of, paired, photos, require_split
+from atrous.data.source import Entry, FileSource
+from atrous.formats import image_files, read_classes, read_json, stem_files
 from atrous.labels import Label, LabelSpace, distinct_colours
-from atrous.types import BadInput, Sample
+from atrous.types import BadInput, Labelled, Report, refuse
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Folder:
-    """One split; a sample's name is the photo's file name."""
+def splits(root: Path) -> dict[str, int]:
+    """Name -> number of photos of each folder below `images`.
 
-    labels: LabelSpace
-    images: tuple[Path, ...]
-    label_folder: Path
-    ignore: int
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Reads photo and class map.
-
-        Raises: BadInput if one is missing or damaged, if their sizes differ, or if the map holds a
-        number that is neither a class nor to be ignored.
-        """
-        path = self.images[index]
-        label = self.label_folder / f"{path.stem}.png"
-        image, stored = read_image(path), read_class_map(label)
-        if image.shape[:2] != stored.shape:
-            sizes = [" x ".join(map(str, s)) for s in (stored.shape, image.shape[:2])]
-            raise BadInput(f"{label}: is {sizes[0]} but {path} is {sizes[1]}: give both one size")
-        truth = label_classes(stored, self.labels, ignored={self.ignore}, source=label)
-        return Sample(path.name, image, truth)
-
-    def name(self, index: int) -> str:
-        """File name of the photo."""
-        return self.images[index].name
+    Raises: BadInput if there is no `images` folder.
+    """
+    base = base_of(root, has=("images",), what="data set of the form `folder`")
+    folders = sorted(path for path in (base / "images").iterdir() if path.is_dir())
+    return {path.name: len(image_files(path)) for path in folders}
 
 
-def open_folder(root: Path, split: str) -> Folder:
+def open_folder(root: Path, split: str, report: Report = refuse) -> FileSource:
     """Lists a split; photos and class maps are read sample by sample.
 
-    Raises: BadInput if a folder, `classes.json` or a label is missing or wrong.
+    report  hears of photos without a class map, and of class maps without a photo
+
+    Raises: BadInput if a folder or `classes.json` is missing or wrong.
     """
+    require_split(split, splits(root), root)
     images, labels = root / "images" / split, root / "labels" / split
-    for folder in (images, labels):
-        if not folder.is_dir():
-            beside = folder.parent
-            there = sorted(p.name for p in beside.iterdir()) if beside.is_dir() else []
-            known = f"there is {', '.join(there)}" if there else f"{beside} is missing too"
-            raise BadInput(f"{folder}: no such folder: {known}; see the data set `folder`")
-    files = tuple(image_files(images))
-    stems = {path.stem for path in labels.glob("*.png")}
-    lacking = [path for path in files if path.stem not in stems]
-    if lacking:
-        raise BadInput(
-            f"{labels / lacking[0].stem}.png: missing, and {len(lacking) - 1} more: give every "
-            "photo its class map, or take the photo out"
-        )
-    space, ignore = folder_classes(root / "classes.json")
-    return Folder(space, files, labels, ignore)
+    space, ignored = folder_classes(root / "classes.json")
+    found = photos(images)
+    truths = {key: (path,) for key, path in stem_files(labels).items()}
+    entries = paired(
+        sorted(found.keys() | truths.keys()),
+        found,
+        truths,
+        expected=lambda key: (images / f"{key}.jpg", labels / f"{key}.png"),
+        report=report,
+    )
+    return FileSource(space, entries, partial(_read, labels=space, ignored=frozenset({ignored})))
+
+
+def _read(entry: Entry, report: Report, *, labels: LabelSpace, ignored: frozenset[int]) -> Labelled:
+    return read_classes(entry.truth[0], labels, ignored=ignored, report=report)
 
 
 def folder_classes(path: Path) -> tuple[LabelSpace, int]:

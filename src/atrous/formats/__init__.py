@@ -1,6 +1,8 @@
 """Reads images and label files of any make, and writes ours; nothing here needs torch.
 
 images.py    whatever Pillow opens -> (h, w, 3) uint8
+jpeg.py      the fast way to the pixels of usual JPEG files
+photo.py     a photo that is decoded when it is asked for, smaller where that will do
 panoptic.py  COCO panoptic, both directions of PNG and JSON
 panoptic_index.py  which images and segments such a JSON lists
 agreement.py  whether it makes sense, and its PNGs say the same
@@ -70,6 +72,7 @@ from atrous.formats.panoptic import (
     write_panoptic,
 )
 from atrous.formats.panoptic_index import PanopticIndex, PanopticRecord, read_index
+from atrous.formats.photo import Photo, read_photo
 from atrous.formats.rle import decode_mask, encode_mask, runs_to_text, text_to_runs
 from atrous.formats.values import label_classes, read_classes
 from atrous.formats.voc import read_voc, write_voc
@@ -78,6 +81,8 @@ __all__ = [
     "MAX_PIXELS",
     "contents",
     "read_image",
+    "Photo",
+    "read_photo",
     "from_pillow",
     "image_files",
     "MAX_ID",

@@ -28,6 +28,7 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageCms
 
+from atrous.formats.jpeg import decode_jpeg, is_usual_jpeg
 from atrous.types import BadInput, Image
 
 MAX_PIXELS = 2**29
@@ -50,12 +51,21 @@ def read_image(source: str | os.PathLike[str] | BinaryIO, *, stretch: bool = Fal
     Raises: BadInput, one line, if there is no whole image in it or it is beyond `MAX_PIXELS`.
     """
     name, data = contents(source)
-    image = opened(data, name=name)
+    return read_opened(opened(data, name=name), data, name=name, stretch=stretch)
+
+
+def read_opened(image: PIL.Image.Image, data: bytes, *, name: str, stretch: bool = False) -> Image:
+    """The pixels of `image`, which `opened` made of `data`, under the rules of `read_image`.
+
+    Raises: BadInput if they are damaged or cut off.
+    """
+    if is_usual_jpeg(image, data) and (usual := decode_jpeg(data)) is not None:
+        return turned(usual, orientation(image))
     is_deep_colour = raw_mode(image).startswith("RGB;16")
     loaded(image, name=name)
     if stretch and is_deep_colour and (deep := _deep_colour(data)) is not None:
-        return _upright(_eight_bit(deep, name=name, stretch=True), image)
-    return _upright(_rgb(image, name=name, stretch=stretch), image)
+        return turned(_eight_bit(deep, name=name, stretch=True), orientation(image))
+    return turned(_rgb(image, name=name, stretch=stretch), orientation(image))
 
 
 def from_pillow(image: PIL.Image.Image, *, stretch: bool = False) -> Image:
@@ -67,7 +77,7 @@ def from_pillow(image: PIL.Image.Image, *, stretch: bool = False) -> Image:
     """
     name = str(getattr(image, "filename", "")) or "image"
     loaded(image, name=name)
-    return _upright(_rgb(image, name=name, stretch=stretch), image)
+    return turned(_rgb(image, name=name, stretch=stretch), orientation(image))
 
 
 def image_files(folder: str | os.PathLike[str]) -> list[Path]:
@@ -253,17 +263,18 @@ def _scaled(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     return level.astype(np.uint8)
 
 
-def _upright(pixels: Image, image: PIL.Image.Image) -> Image:
-    """`pixels` of `image` turned as its EXIF orientation says, contiguous."""
-    turn = _orientation(image)
-    flipped = np.flip(pixels, _FLIPS.get(turn, ()))
-    return np.ascontiguousarray(flipped.swapaxes(0, 1) if turn in (5, 6, 7, 8) else flipped)
+def turned(pixels: Image, orientation: int) -> Image:
+    """Pixels as they lie in a file, turned upright, contiguous."""
+    flipped = np.flip(pixels, _FLIPS.get(orientation, ()))
+    is_tall = orientation in (5, 6, 7, 8)
+    return np.ascontiguousarray(flipped.swapaxes(0, 1) if is_tall else flipped)
 
 
-def _orientation(image: PIL.Image.Image) -> int:
-    """1..8; 1 also where EXIF is damaged, for the pixels are still good."""
+def orientation(image: PIL.Image.Image) -> int:
+    """1 to 8; 1 also where EXIF is damaged, for the pixels are still good."""
     try:
         with _quiet_pillow():
-            return int(image.getexif().get(_ORIENTATION_TAG, 1))
+            turn = int(image.getexif().get(_ORIENTATION_TAG, 1))
     except (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error):
         return 1
+    return turn if 1 <= turn <= 8 else 1

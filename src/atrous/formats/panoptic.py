@@ -29,7 +29,17 @@ from atrous.formats.images import contents, loaded, opened, raw_mode
 from atrous.formats.listing import category_row
 from atrous.formats.png import decode_rgb, decode_rgb_runs
 from atrous.labels import LabelSpace
-from atrous.types import BadInput, IdMap, IdRuns, Image, Labelled, Region, Segment
+from atrous.types import (
+    BadInput,
+    IdMap,
+    IdRuns,
+    Image,
+    Labelled,
+    Region,
+    Report,
+    Segment,
+    refuse,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +87,22 @@ def read_panoptic(
 
 
 def read_segments(
-    png_path: str | os.PathLike[str], rows: SegmentRows, class_ids: Mapping[int, int]
+    png_path: str | os.PathLike[str],
+    rows: SegmentRows,
+    class_ids: Mapping[int, int],
+    *,
+    report: Report = refuse,
 ) -> Labelled:
-    """`read_panoptic` for entries that `segment_rows` has made small."""
-    usable_rows(rows, source=png_path, class_ids=class_ids)
+    """`read_panoptic` for entries that `segment_rows` has made small.
+
+    report  hears of what makes no sense; ids that no row is left for become void if it returns
+    """
+    rows = usable_rows(rows, source=png_path, class_ids=class_ids, report=report)
     ids = read_ids(png_path)
-    rows_with_pixels(rows, _areas(ids), source=png_path)
+    areas = _areas(ids)
+    rows = rows_with_pixels(rows, areas, source=png_path, report=report)
+    if gone := areas.keys() - set(rows[:, 0].tolist()) - {0}:
+        ids[np.isin(ids, list(gone))] = 0
     return Labelled(ids, regions_of(rows, class_ids))
 
 
