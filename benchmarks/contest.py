@@ -46,10 +46,19 @@ def contest(title: str, contenders: Contenders, *, units: int = 1, rounds: int =
 
 def torchmetrics() -> ModuleType:
     """The peer as the tests import it, even where torchvision does not fit this torch."""
+    return _peer("torchmetrics")
+
+
+def torchvision() -> ModuleType:
+    """The peer as the tests import it, even where it does not fit this torch."""
+    return _peer("torchvision")
+
+
+def _peer(name: str) -> ModuleType:
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
     import peers
 
-    module: ModuleType = peers.torchmetrics()
+    module: ModuleType = getattr(peers, name)()
     return module
 
 

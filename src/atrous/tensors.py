@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
@@ -12,6 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from atrous.types import Parse, Sample
+
+T = TypeVar("T")
+
+
+def mapped(value: T, change: Callable[[Tensor], Tensor]) -> T:
+    """Tensors changed, and dataclasses of tensors field by field; all else stays."""
+    whole: Any = value
+    if isinstance(whole, Tensor):
+        return change(whole)  # type: ignore[return-value]
+    if is_dataclass(whole):
+        columns = {f.name: mapped(getattr(whole, f.name), change) for f in fields(whole)}
+        return type(whole)(**columns)  # type: ignore[misc,return-value]
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +135,10 @@ class Targets:
     weight: Float[Tensor, "*b h w"]
     keypoints: KeypointTargets | None = None
     boxes: BoxTargets | None = None
+
+    def pin_memory(self) -> Targets:
+        """A copy in page-locked memory; torch's DataLoader looks for this name."""
+        return mapped(self, Tensor.pin_memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from atrous.convert import Begun, begin, located, read_start
+from atrous.data.augment import Augment
 from atrous.data.source import Source
-from atrous.data.transforms import Augment, InputRule, pad, resized
+from atrous.data.transforms import InputRule, pad, resized
 from atrous.formats import read_json, write_json
 from atrous.nn.statistics import calibrate, unfold
 from atrous.recipes import Recipe, find
@@ -103,7 +104,16 @@ def _stream(recipe: Recipe, data: Source, system: AnySystem) -> Stream:
     """The endless stream of crops; a crop fits both padding and output stride."""
     numbers = recipe.train
     multiple = math.lcm(recipe.input.multiple, recipe.network.output_stride)
-    augment = Augment(numbers.crop, numbers.scales, numbers.flip, multiple)
+    augment = Augment(
+        numbers.crop,
+        numbers.scales,
+        numbers.flip,
+        multiple,
+        rotation=numbers.rotation,
+        blur=numbers.blur,
+        paste=numbers.paste,
+        scale_base=numbers.scale_base,
+    )
     return Stream(data, system.encode, recipe.input, augment, recipe.seed, numbers.batch)
 
 

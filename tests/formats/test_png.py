@@ -25,7 +25,8 @@ from atrous.formats import (
     write_class_map,
     write_panoptic,
 )
-from atrous.formats.png import decode_grey, decode_rgb, decode_rgb_runs
+from atrous.formats.classes import read_class_runs
+from atrous.formats.png import decode_grey, decode_grey_runs, decode_rgb, decode_rgb_runs
 from atrous.formats.unfilter import unfilter
 from atrous.types import BadInput
 
@@ -82,11 +83,12 @@ def joined(chunks: Chunks) -> bytes:
 
 
 def decoded(data: bytes) -> NDArray[np.int32] | None:
-    rgb, grey, runs = decode_rgb(data), decode_grey(data), decode_rgb_runs(data)
+    rgb, grey = decode_rgb(data), decode_grey(data)
     assert rgb is None or grey is None
-    assert (rgb is None) == (runs is None)
-    if rgb is not None:
-        np.testing.assert_array_equal(rgb, np.asarray(runs))
+    for numbers, runs in ((rgb, decode_rgb_runs(data)), (grey, decode_grey_runs(data))):
+        assert (numbers is None) == (runs is None)
+        if numbers is not None:
+            np.testing.assert_array_equal(numbers, np.asarray(runs))
     return grey if rgb is None else rgb
 
 
@@ -102,14 +104,19 @@ def read_map_of_runs(path: Path) -> NDArray[np.int32]:
     return np.asarray(read_id_runs(path))
 
 
+def read_class_map_of_runs(path: Path) -> NDArray[np.int32]:
+    return np.asarray(read_class_runs(path))
+
+
 def both_ways(path: Path) -> Iterator[tuple[object, object]]:
     """What each reader answers, and what it answers by Pillow alone."""
-    for read in (read_ids, read_map_of_runs, read_class_map):
+    for read in (read_ids, read_map_of_runs, read_class_map, read_class_map_of_runs):
         ours = answer(read, path)
         with pytest.MonkeyPatch.context() as patch:
             for name in ("decode_rgb", "decode_rgb_runs"):
                 patch.setattr(f"atrous.formats.panoptic.{name}", lambda data: None)
-            patch.setattr("atrous.formats.classes.decode_grey", lambda data: None)
+            for name in ("decode_grey", "decode_grey_runs"):
+                patch.setattr(f"atrous.formats.classes.{name}", lambda data: None)
             yield ours, answer(read, path)
 
 

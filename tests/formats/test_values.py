@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from atrous.formats import label_classes, read_classes, write_class_map
+from atrous.formats.classes import runs_of
 from atrous.formats.values import looked_up, numbered, painted, values_in
 from atrous.labels import Label, LabelSpace
 from atrous.types import BadInput, Fault, Labelled, Region
@@ -27,6 +28,10 @@ def test_values_and_their_table_are_those_of_plain_numpy(stored: NDArray[np.uint
     table = np.random.default_rng(0).integers(-9, 9, 2**16).astype(np.int32)
     assert values_in(stored) == np.unique(stored).tolist()
     assert np.array_equal(looked_up(stored, table), table[stored])
+    runs = runs_of(stored.astype(np.int32))
+    assert np.array_equal(np.asarray(runs), stored)
+    assert values_in(runs) == values_in(stored)
+    assert np.array_equal(looked_up(runs, table), table[stored])
 
 
 def test_a_view_with_gaps_is_read_as_it_looks() -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from atrous.data.transforms import Augment
+from atrous.data.augment import Augment
 from atrous.recipes import (
     RECIPES,
     deeperlab,

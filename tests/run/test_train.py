@@ -13,9 +13,7 @@ import pytest
 import torch
 
 from atrous.data.shapes import Shapes
-from atrous.data.transforms import Augment, InputRule
 from atrous.parser import load
-from atrous.run.batches import Stream, batches, shuffled
 from atrous.run.checkpoint import read_header, read_weights, states
 from atrous.run.optimiser import build_optimiser
 from atrous.run.settings import TrainSettings
@@ -232,21 +230,6 @@ def test_the_backbone_learns_at_its_share_of_the_rate(tmp_path: Path) -> None:
     others = max(v for k, v in moved.items() if not k.startswith("backbone."))
     assert backbone == pytest.approx(0.0001, rel=0.02)  # Adam's first step is as long as its rate
     assert others == pytest.approx(0.001, rel=0.02)
-
-
-def test_every_epoch_shows_every_sample_once() -> None:
-    order = [shuffled(7, seed=3, position=p) for p in range(21)]
-    assert [sorted(order[i : i + 7]) for i in (0, 7, 14)] == [list(range(7))] * 3
-    assert order[:7] != order[7:14]
-
-
-def test_the_stream_does_not_depend_on_where_it_starts() -> None:
-    system = DeeperLab(DeeperLabNetwork(decoder_width=8), DATA.labels)
-    stream = Stream(DATA, system.encode, InputRule(longest_side=65), Augment(33), 5, 2)
-    whole = list(batches(stream, start=0, stop=3, workers=0))
-    tail = list(batches(stream, start=2, stop=3, workers=0))
-    assert torch.equal(whole[2][0], tail[0][0])
-    assert torch.equal(whole[2][1].semantic, tail[0][1].semantic)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from atrous.data.augment import Augment
 from atrous.data.shapes import Shapes
-from atrous.data.transforms import Augment, InputRule
+from atrous.data.transforms import InputRule
 from atrous.instances.boxes import BoxNumbers
 from atrous.instances.fuse import one_segment_a_class
 from atrous.instances.keypoints import KeypointNumbers
@@ -103,7 +104,7 @@ def learn(system: AnySystem, scenes: Shapes, steps: int) -> list[float]:
 def learnt(request: pytest.FixtureRequest) -> Learnt:
     """One of the four systems, trained; FCRN in both of its stages."""
     network, losses, fusion, steps, side = CASES[request.param]
-    scenes = Shapes("train", size_hw=(side, side), count=4)
+    scenes = Shapes("train", size_hw=(side, side), count=4, instances=(3, 4), area_px=(100, 250))
     torch.manual_seed(0)
     system = build(network, LABELS, fusion=fusion, losses=losses)
     set_norm_momentum(system, 0.1)

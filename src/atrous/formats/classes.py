@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.formats.images import contents, loaded, opened
-from atrous.formats.png import decode_grey
-from atrous.types import BadInput
+from atrous.formats.png import decode_grey, decode_grey_runs
+from atrous.types import BadInput, IdRuns
 
 GREY = {"L", "P", "I;16", "I"}
 """Pillow's names of what holds numbers, not colours."""
@@ -23,6 +23,24 @@ def read_class_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
     name, data = contents(path)
     plain = decode_grey(data)
     return _any_class_map(data, name) if plain is None else plain
+
+
+def read_class_runs(path: str | os.PathLike[str]) -> IdRuns:
+    """`read_class_map` as runs, faster for all that looks at each value once.
+
+    Raises: BadInput if the file is no whole PNG of grey or palette pixels.
+    """
+    name, data = contents(path)
+    plain = decode_grey_runs(data)
+    return runs_of(_any_class_map(data, name)) if plain is None else plain
+
+
+def runs_of(ids: NDArray[np.int32]) -> IdRuns:
+    """The runs of a map."""
+    flat = ids.ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] - 1)).astype(np.int32)
+    height, width = ids.shape
+    return IdRuns((height, width), np.append(starts, np.int32(flat.size)), flat[starts])
 
 
 def _any_class_map(data: bytes, name: str) -> NDArray[np.int32]:

@@ -59,8 +59,10 @@ def read_opened(image: PIL.Image.Image, data: bytes, *, name: str, stretch: bool
 
     Raises: BadInput if they are damaged or cut off.
     """
-    if is_usual_jpeg(image, data) and (usual := decode_jpeg(data)) is not None:
-        return turned(usual, orientation(image))
+    if is_usual_jpeg(image, data):
+        usual = decode_jpeg(data, (image.height, image.width))
+        if usual is not None:
+            return turned(usual, orientation(image))
     is_deep_colour = raw_mode(image).startswith("RGB;16")
     loaded(image, name=name)
     if stretch and is_deep_colour and (deep := _deep_colour(data)) is not None:

@@ -42,7 +42,8 @@ class Photo:
         Raises: BadInput, one line, if the file is damaged.
         """
         shrink = next((s for s in SHRINKS if s * ratio <= 1), 1) if self.can_be_smaller else 1
-        stored = decode_jpeg(self.data, shrink) if shrink > 1 else None
+        size = self.size_hw[::-1] if self.orientation in TALL else self.size_hw
+        stored = decode_jpeg(self.data, size, shrink) if shrink > 1 else None
         if stored is not None:
             return turned(stored, self.orientation)
         return read_opened(opened(self.data, name=self.source), self.data, name=self.source)

@@ -82,6 +82,12 @@ def decode_grey(data: bytes) -> NDArray[np.int32] | None:
     return None if plain is None else _pixels(plain)
 
 
+def decode_grey_runs(data: bytes) -> IdRuns | None:
+    """`decode_grey` as runs: faster, for the map itself is never written."""
+    plain = _opened(data, _NUMBERS)
+    return None if plain is None else _runs(plain)
+
+
 def _opened(data: bytes, kinds: Mapping[tuple[int, int], tuple[int, ...]]) -> Plain | None:
     """The inflated rows of a plain PNG of one of these kinds."""
     if data[:8] != _SIGNATURE or len(data) < 33:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from atrous.compiled import compiled
 from atrous.formats.agreement import MAX_ID
-from atrous.formats.classes import read_class_map
+from atrous.formats.classes import read_class_map, read_class_runs
 from atrous.labels import LabelSpace
-from atrous.types import BadInput, Fault, Labelled, Region, Report, refuse
+from atrous.types import BadInput, Fault, IdRuns, Labelled, Region, Report, refuse
 
 Stored = NDArray[np.uint16]
 """(h, w) pixels as they stand in a PNG, of 8 bit or 16."""
@@ -61,12 +61,12 @@ def read_classes(
 
     Raises: BadInput if the file is no class map, or holds other ids.
     """
-    stored = read_stored(path)
+    stored = read_class_runs(path)
     return label_classes(stored, labels, ignored=ignored, source=path, report=report)
 
 
 def label_classes(
-    stored: NDArray[np.integer[Any]],
+    stored: NDArray[np.integer[Any]] | IdRuns,
     labels: LabelSpace,
     *,
     ignored: Collection[int],
@@ -74,7 +74,7 @@ def label_classes(
     report: Report = refuse,
 ) -> Labelled:
     """`read_classes` for pixels, 0 to 65535, that are read already; errors name `source`."""
-    values = stored.astype(np.uint16, copy=False)
+    values = stored if isinstance(stored, IdRuns) else stored.astype(np.uint16, copy=False)
     file_ids = values_in(values)
     classes = classes_of(file_ids, labels, ignored=ignored, source=source, report=report)
     meanings = {value: None if c is None else Meaning(c) for value, c in classes.items()}
@@ -104,14 +104,14 @@ def classes_of(
     return found
 
 
-def values_in(stored: Stored) -> list[int]:
+def values_in(stored: Stored | IdRuns) -> list[int]:
     """The values that occur, in ascending order."""
     is_there = np.zeros(_VALUES, dtype=np.bool_)
-    _mark(stored.ravel(), is_there)
+    _mark(_values(stored), is_there)
     return np.flatnonzero(is_there).tolist()
 
 
-def labelled_by(stored: Stored, meanings: Mapping[int, Meaning | None]) -> Labelled:
+def labelled_by(stored: Stored | IdRuns, meanings: Mapping[int, Meaning | None]) -> Labelled:
     """The image in which each value stands for its meaning, None = void.
 
     meanings  of each value that occurs; regions keep their order
@@ -124,11 +124,18 @@ def labelled_by(stored: Stored, meanings: Mapping[int, Meaning | None]) -> Label
     return Labelled(looked_up(stored, table), tuple(regions))
 
 
-def looked_up(stored: Stored, table: NDArray[np.int32]) -> NDArray[np.int32]:
+def looked_up(stored: Stored | IdRuns, table: NDArray[np.int32]) -> NDArray[np.int32]:
     """(h, w) what stands in a table of 65536 places for each pixel."""
     found = np.empty(stored.shape, dtype=np.int32)
-    _look_up(stored.ravel(), table, found.ravel())
+    if isinstance(stored, IdRuns):
+        _look_up_runs(stored.ids, stored.starts, table, found.ravel())
+    else:
+        _look_up(stored.ravel(), table, found.ravel())
     return found
+
+
+def _values(stored: Stored | IdRuns) -> NDArray[np.integer[Any]]:
+    return stored.ids if isinstance(stored, IdRuns) else stored.ravel()
 
 
 def same_size(stored: NDArray[Any], other: NDArray[Any], *, sources: tuple[object, object]) -> None:
@@ -198,7 +205,7 @@ def _check_crowd(region: Region, labels: LabelSpace, has_crowds: bool) -> None:
 
 
 @compiled
-def _mark(values: Stored, is_there: NDArray[np.bool_]) -> None:
+def _mark(values: NDArray[np.integer[Any]], is_there: NDArray[np.bool_]) -> None:
     for i in range(values.size):
         is_there[values[i]] = True
 
@@ -207,3 +214,17 @@ def _mark(values: Stored, is_there: NDArray[np.bool_]) -> None:
 def _look_up(values: Stored, table: NDArray[np.int32], found: NDArray[np.int32]) -> None:
     for i in range(values.size):
         found[i] = table[values[i]]
+
+
+@compiled
+def _look_up_runs(
+    values: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    table: NDArray[np.int32],
+    found: NDArray[np.int32],
+) -> None:
+    for i in range(values.size):
+        new = table[values[i]]
+        # Unsigned places cannot be counted from the end, which would be asked at each pixel.
+        for at in range(np.uint64(starts[i]), np.uint64(starts[i + 1])):
+            found[at] = new

@@ -23,7 +23,7 @@ class TrainSettings:
     norm_momentum     share of a new batch in batch norm statistics
     anchor            weight of a loss that holds the semantic answer to that of the network as the
                       training found it (Learning without Forgetting; Li and Hoiem, 2016)
-    scales, flip      see `data.transforms.Augment`
+    scales, scale_base, flip, rotation, blur, paste  see `data.augment.Augment`
     freeze            parts of the network, such as "backbone", that stay as they are, norms too
     precision         "fp32", or "bf16" for autocast
     checkpoint_every, eval_every  in steps; the last step always saves; eval_every 0 = never
@@ -45,7 +45,11 @@ class TrainSettings:
     norm_momentum: float = 0.003
     anchor: float = 0.0
     scales: tuple[float, float, float] = (0.5, 2.0, 0.25)
+    scale_base: str = "input"
     flip: float = 0.5
+    rotation: tuple[float, float] = (0.0, 0.0)
+    blur: float = 0.0
+    paste: float = 0.0
     freeze: tuple[str, ...] = ()
     precision: str = "fp32"
     checkpoint_every: int = 500

@@ -62,7 +62,8 @@ def train(
     optimiser = build_optimiser(network, settings)
     start, seconds = resume(network, optimiser, run)
     began = time.monotonic() - seconds
-    source = batches(stream, start=start, stop=settings.iterations, workers=workers)
+    pinned = device.type == "cuda"
+    source = batches(stream, start=start, stop=settings.iterations, workers=workers, pinned=pinned)
     log = Log(run, start=start, total=settings.iterations, quiet=quiet)
     with log, _signals() as stopped:
         step = start
