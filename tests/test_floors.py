@@ -33,6 +33,7 @@ FLOORS = {
     "data": 4,
     "draw": 4,
     "progress": 4,
+    "processes": 4,
     "semantic": 4,
     "systems": 5,
     "run": 5,

@@ -40,8 +40,8 @@ def _small_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_split_writes_lists_that_training_data_open_with(shell: Shell, tmp_path: Path) -> None:
-    code, out, err = shell("split", "--data", "shapes", "--out", tmp_path / "lists", "--val", 0.5)
-    assert (code, out) == (0, "")
+    code, _, err = shell("split", "--data", "shapes", "--out", tmp_path / "lists", "--val", 0.5)
+    assert code == 0
     train, val = ((tmp_path / "lists" / f"{n}.txt").read_text().split() for n in ("train", "val"))
     assert len(train) + len(val) == 3
     assert f"{len(val)} images" in err

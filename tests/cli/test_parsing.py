@@ -224,7 +224,7 @@ def test_odd_images_parse(
     assert json.loads(stdout)["size_hw"] == size_hw
 
 
-TRAIN = ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT")
+TRAIN = ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--quiet")
 
 
 @pytest.mark.parametrize(
@@ -408,7 +408,7 @@ def test_a_data_set_without_images_is_not_scored(
     rows = [{"id": 1, "name": "sky", "isthing": 0}]
     write_json(tmp_path / "val.json", {"images": [], "annotations": [], "categories": rows})
     data = f"coco-panoptic={tmp_path}"
-    shell.refuses("eval", "--model", tiny_model, "--data", data, naming="no images")
+    shell.refuses("eval", "--model", tiny_model, "--data", data, naming="no image")
 
 
 def test_data_with_other_classes_than_the_models_is_refused(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,10 @@ import numpy as np
 import pytest
 
 from atrous.data.coco import open_coco, splits
-from atrous.data.source import FileSource
-from atrous.data.source import Source, subset
+from atrous.data.source import FileSource, Source, subset
 from atrous.formats import write_image, write_panoptic
 from atrous.labels import distinct_colours
-from atrous.types import BadInput, Region
+from atrous.types import BadInput, Fault, Region
 
 IDS = np.array([[0, 300, 300], [70000, 300, 0]], np.int32)
 
@@ -112,8 +112,13 @@ def test_a_sample_beyond_the_end_does_not_exist(flat: Path) -> None:
 
 def test_opening_reads_no_image(flat: Path) -> None:
     for path in [*flat.glob("val/*"), *flat.glob("val_png/*")]:
-        path.unlink()
+        path.write_bytes(b"")
     assert open_coco(flat, "val").name(0) == "a.jpg"
+
+
+def test_a_source_goes_to_worker_processes(flat: Path) -> None:
+    source = pickle.loads(pickle.dumps(open_coco(flat, "val")))
+    np.testing.assert_array_equal(source[1].truth.ids, IDS)
 
 
 def test_splits_are_json_files_with_a_folder(flat: Path) -> None:
@@ -121,12 +126,12 @@ def test_splits_are_json_files_with_a_folder(flat: Path) -> None:
     write(flat / "notes.json", {})
     official(flat, images="", pngs="")
     write(flat / "annotations" / "panoptic_coco_categories.json", [])
-    assert splits(flat) == ("val", "val2017")
+    assert splits(flat) == {"val": 2, "val2017": 2}
 
 
 def test_exact_split_is_preferred_to_one_with_a_year(flat: Path) -> None:
     official(flat, images="", pngs="")
-    assert open_coco(flat, "val").image_folder == flat / "val"
+    assert open_coco(flat, "val").entries[0].image == flat / "val" / "a.jpg"
 
 
 def test_missing_split_lists_those_that_exist(tmp_path: Path) -> None:
@@ -163,11 +168,53 @@ def test_label_pngs_that_are_still_zipped_are_to_be_unzipped(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("folder", ["val/b.jpg", "val_png/b.png"])
-def test_missing_file_is_named_when_it_is_read(flat: Path, folder: str) -> None:
+def test_missing_file_is_named_when_the_set_is_opened(flat: Path, folder: str) -> None:
     (flat / folder).unlink()
+    text = refusal(flat)
+    assert (
+        text == f"{flat / folder}: missing, but {flat / 'val.json'} lists it: add it or take it out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [("val/b.jpg", "labels without a photo"), ("val_png/b.png", "photos without a label")],
+)
+def test_a_lenient_reader_hears_of_a_missing_file_and_goes_on(
+    flat: Path, folder: str, kind: str
+) -> None:
+    (flat / folder).unlink()
+    faults: list[Fault] = []
+    source = open_coco(flat, "val", faults.append)
+    assert [source[i].name for i in range(len(source))] == ["a.jpg"]
+    assert [fault.kind for fault in faults] == [kind]
+
+
+def test_photos_in_folders_of_their_own_are_found(flat: Path) -> None:
+    data = two_images()
+    for image in data["images"]:
+        image["file_name"] = f"city/{image['file_name']}"
+    write(flat / "val.json", data)
+    photos = flat / "val"
+    photos.rename(flat / "city")
+    photos.mkdir()
+    (flat / "city").rename(photos / "city")
     source = open_coco(flat, "val")
-    assert source[0].name == "a.jpg"
-    assert read_refusal(source, 1).startswith(f"{flat / folder}: no such file")
+    assert [source[i].name for i in range(2)] == ["city/a.jpg", "city/b.jpg"]
+
+
+def test_json_without_images_is_refused(flat: Path) -> None:
+    write(flat / "val.json", two_images() | {"images": [], "annotations": []})
+    assert "lists no image with an annotation" in refusal(flat)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", "the file is empty"), ("{", "not whole JSON"), ("[]", "no list 'images'")],
+)
+def test_what_is_no_coco_json_is_refused(flat: Path, text: str, told: str) -> None:
+    (flat / "val.json").write_text(text)
+    assert told in refusal(flat)
 
 
 def test_image_and_label_of_different_size_are_refused(flat: Path) -> None:
@@ -278,6 +325,8 @@ def test_official_sample_reads_with_void_and_crowds(shared: Path) -> None:
     [
         ("car_parts_panoptic", "train", 400, 9),
         ("car_parts_panoptic", "val", 50, 9),
+        ("dsb2018", "train", 529, 2),
+        ("dsb2018", "val", 60, 2),
         ("coco_things", "train", 177, 21),
     ],
 )
@@ -290,5 +339,8 @@ def test_sample_sets_open_and_agree(
 
 
 def test_splits_of_the_sample_sets_are_known(shared: Path) -> None:
-    assert splits(shared / "data" / "car_parts_panoptic") == ("train", "val")
-    assert splits(shared / "data" / "coco_things") == ("train",)
+    data = shared / "data"
+    assert splits(data / "car_parts_panoptic") == {"train": 400, "val": 50}
+    assert splits(data / "dsb2018") == {"train": 529, "val": 60}
+    assert splits(data / "coco_things") == {"train": 177}
+    assert splits(data / "coco_panoptic_sample") == {"sample": 2}

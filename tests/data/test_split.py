@@ -1,16 +1,31 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from atrous.data.catalogue import open_data
 from atrous.data.shapes import Shapes
-from atrous.data.split import divide, listed, place_of
-from atrous.types import BadInput
+from atrous.data.source import Entry, FileSource, subset
+from atrous.data.split import (
+    Shares,
+    divide,
+    fraction,
+    groups_of,
+    hashed_groups,
+    listed,
+    names_with_folders,
+    place_of,
+    require_no_empty_side,
+    seeded,
+)
+from atrous.types import BadInput, Labelled, Report
 
 NAMES = st.lists(st.text(st.characters(exclude_characters="/\n\0", codec="utf-8"), min_size=1))
 
@@ -70,3 +85,93 @@ def test_a_list_is_named_after_an_at(tmp_path: Path) -> None:
     assert [few.name(i) for i in range(len(few))] == [Shapes("train").name(7)]
     with pytest.raises(BadInput, match="no list of image names"):
         open_data("shapes", f"train@{tmp_path / 'none.txt'}")
+
+
+def test_a_test_side_takes_what_lies_above_validation_and_moves_none_of_it() -> None:
+    names = [f"{i}.jpg" for i in range(500)]
+    train, held, test = divide(names, val=0.2, test=0.1)
+    assert sorted(train + held + test) == sorted(names)
+    assert held == divide(names, val=0.2)[1]
+    assert all(0.2 <= place_of(n) < 0.2 + 0.1 for n in test)
+    assert 30 < len(test) < 70
+
+
+def test_another_seed_divides_otherwise() -> None:
+    names = [f"{i}.jpg" for i in range(100)]
+    assert divide(names, val=0.2, seed=1) == divide(names, val=0.2, seed=1)
+    assert divide(names, val=0.2, seed=1) != divide(names, val=0.2)
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "told"),
+    [(0.2, 1.0, "--test 1.0"), (0.2, -0.1, "--test -0.1"), (0.7, 0.3, "nothing for training")],
+)
+def test_shares_that_leave_nothing_are_refused(val: float, test: float, told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        Shares(val, test)
+
+
+@pytest.mark.parametrize(
+    ("group_by", "names", "groups"),
+    [
+        ("folder", ["a/1.jpg", "a/2.jpg", "b/c/3.jpg"], ["a", "a", "b/c"]),
+        (r"^(\w+?)_", ["p1_a.png", "p1_b.png", "p22_a.png"], ["p1", "p1", "p22"]),
+        (r"^[a-z]+", ["ab1.png", "ab2.png", "c1.png"], ["ab", "ab", "c"]),
+    ],
+)
+def test_a_group_is_the_folder_or_what_the_pattern_matches(
+    group_by: str, names: list[str], groups: list[str]
+) -> None:
+    assert groups_of(names, group_by) == groups
+
+
+@pytest.mark.parametrize(
+    ("group_by", "told"),
+    [
+        ("(", "no regular expression"),
+        ("x{99999999999}", "no regular expression"),
+        ("^([0-9]+)_", "does not match 'photo.jpg'"),
+        ("^(z?)", "matches nothing of '1_a.jpg'"),
+        ("^(1)?", "matches nothing of 'photo.jpg'"),
+        ("folder", "'1_a.jpg' lies in no folder"),
+    ],
+)
+def test_a_name_without_a_group_and_a_bad_pattern_are_told(group_by: str, told: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(told)):
+        groups_of(["1_a.jpg", "photo.jpg"], group_by)
+
+
+def test_names_without_folders_get_those_of_their_photos(tmp_path: Path) -> None:
+    paths = [tmp_path / "train" / place for place in ("aachen/a.png", "aachen/b.png", "ulm/c.png")]
+    entries = tuple(Entry(path.name, path, ()) for path in paths)
+    source = FileSource(Shapes("train").labels, entries, _unread)
+    assert names_with_folders(source) == ["aachen/a.png", "aachen/b.png", "ulm/c.png"]
+    assert names_with_folders(subset(source, [2, 0])) == ["ulm/c.png", "aachen/a.png"]
+    assert names_with_folders(subset(source, [0, 1])) == ["a.png", "b.png"]
+    named = replace(source, entries=(replace(entries[0], name="x/a.png"), *entries[1:]))
+    assert names_with_folders(named) == ["x/a.png", "b.png", "c.png"]
+    assert names_with_folders(Shapes("train", count=1)) == ["shapes-train-000000"]
+
+
+def _unread(entry: Entry, report: Report) -> Labelled:
+    raise AssertionError(f"{entry.name} was read")
+
+
+@given(st.lists(st.integers(0, 30), min_size=60, max_size=90), st.integers(0, 3))
+def test_groups_are_divided_whole_by_their_names_alone(numbers: list[int], seed: int) -> None:
+    groups = [f"patient {n}" for n in numbers] + ["one", "two"]
+    assume(max(map(groups.count, groups)) < len(groups) / 2)
+    sides = hashed_groups(groups, shares=Shares(0.3), seed=seed)
+    place = {g: fraction(seeded(g, seed)) for g in groups}
+    assert sides.tolist() == [int(place[g] < 0.3) for g in groups]
+
+
+def test_a_group_larger_than_every_side_is_refused() -> None:
+    with pytest.raises(BadInput, match="'a' has 9 of 10 images, but the largest side shall have 8"):
+        hashed_groups(["a"] * 9 + ["b"], shares=Shares(0.2))
+    hashed_groups(["a"] * 8 + ["b"] * 2, shares=Shares(0.2))
+
+
+def test_a_side_without_an_image_is_refused() -> None:
+    with pytest.raises(BadInput, match="no image of 2 is left for val"):
+        require_no_empty_side(np.array([0, 0]), Shares(0.2))

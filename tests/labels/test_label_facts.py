@@ -32,6 +32,8 @@ COUNTS = {
     "ade20k": (150, 100),
     "coco-panoptic": (133, 80),
     "camvid": (11, 0),
+    "pascal-context-59": (59, 0),
+    "pascal-context-60": (60, 0),
 }
 
 

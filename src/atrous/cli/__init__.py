@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from atrous.cli import describing, evaluating, models, parsing, scoring, splitting, training
+from atrous.cli import (
+    describing,
+    evaluating,
+    models,
+    parsing,
+    scoring,
+    sharding,
+    splitting,
+    training,
+)
 from atrous.cli.app import app, main
 
 __all__ = [
@@ -13,6 +22,7 @@ __all__ = [
     "models",
     "parsing",
     "scoring",
+    "sharding",
     "splitting",
     "training",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -31,7 +32,7 @@ def evaluate(
     With --set fusion.instances=0 things are scored without instances, one segment a class.
     """
     from atrous.cli.tables import score_table
-    from atrous.data.catalogue import open_data
+    from atrous.data.catalogue import open_data, summary
     from atrous.progress import progress
     from atrous.run.evaluate import evaluate as score
 
@@ -39,12 +40,9 @@ def evaluate(
     if len(source) == 0:
         raise BadInput(f"--data {data}: no images in split {split}: name another --split")
     parser = make_parser(model, device, output_stride, settings)
-    ours = [(x.name, x.is_thing) for x in parser.labels.labels]
-    if ours != [(x.name, x.is_thing) for x in source.labels.labels]:
-        raise BadInput(
-            f"--data {data}: its {len(source.labels)} classes are not the model's {len(ours)}: "
-            "score a model on data with the classes that it was trained on"
-        )
+    _require_same_classes(parser, source.labels, data)
+    if not quiet:
+        print(summary(data, split, source), file=sys.stderr)
     with progress(len(source), quiet=quiet) as advance:
         scores = score(
             lambda image: parser(image).parse,
@@ -58,3 +56,22 @@ def evaluate(
         score_table(answer, per_class=True)
     print(json.dumps(answer))
     return 0
+
+
+def _require_same_classes(parser: Any, theirs: Any, data: str) -> None:
+    """Raises BadInput if a model cannot be scored on these classes.
+
+    Things and stuff are one to a model that finds no instances: it is scored on class maps, all of
+    whose classes are stuff, as on segments.
+    """
+    ours = parser.labels
+    pairs = list(zip(ours.labels, theirs.labels, strict=False))
+    mend = "score a model on data with the classes that it was trained on"
+    if len(ours) != len(theirs) or any(mine.name != other.name for mine, other in pairs):
+        what = f"its {len(theirs)} classes are not the model's {len(ours)}"
+        raise BadInput(f"--data {data}: {what}: {mend}")
+    changed = [other for mine, other in pairs if mine.is_thing != other.is_thing]
+    if parser.fusion is not None and changed:
+        kind = "things" if changed[0].is_thing else "stuff"
+        what = f"its {changed[0].name} are {kind}, which they are not to the model"
+        raise BadInput(f"--data {data}: {what}, whose classes must count alike: {mend}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
-from atrous.cli.app import Data, Settings, app
+from atrous.cli.app import Data, Quiet, Settings, app
 from atrous.types import BadInput
 
 PICTURE_PX = 640
@@ -41,8 +42,6 @@ def convert(
     ] = None,
 ) -> int:
     """Turn a public checkpoint into a model of ours, or into one that a training can start from."""
-    import sys
-
     from atrous.convert import convert as turn
     from atrous.convert.naming import grouped
 
@@ -76,35 +75,45 @@ def card(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Markdown on licences and limits, to end the card with"),
     ] = None,
+    quiet: Quiet = False,
 ) -> int:
     """Write a model card: pictures, scores, classes, training, licences and limits."""
     from atrous import card as cards
-    from atrous.cli.describing import counted
-    from atrous.data.catalogue import open_data
+    from atrous.data.catalogue import open_data, summary
     from atrous.formats import contents, write_text
     from atrous.parser import find_model, load
     from atrous.run.checkpoint import read_header
     from atrous.training import told
 
     path, words = find_model(model), b"" if notes is None else contents(notes)[1]
-    header = read_header(path)
+    facts, story = _facts(path, read_header(path)), told(run)
+    answers = [_scores(p) for p in scores or ()]
+    source = open_data(data, split)
+    if not quiet:
+        print(summary(data, split, source), file=sys.stderr)
     text = cards.card(
         path.stem,
-        facts={
-            "system": header["network"]["system"],
-            "backbone": header["network"]["backbone"],
-            "parameters": f"{counted(header, 513)['parameters']:,}",
-            "file": f"{path.stat().st_size / 1e6:.1f} MB",
-            "input": f"longest side {header['input']['longest_side']} px",
-        },
-        run=told(run),
-        learnt=cards.counts(open_data(data, split)),
-        scores=[_scores(p) for p in scores or ()],
+        facts=facts,
+        run=story,
+        learnt=cards.counts(source),
+        scores=answers,
         pictures=_pictures(load(model), photos or [], out),
         notes=words.decode(),
     )
     write_text(out, text)
     return 0
+
+
+def _facts(path: Path, header: dict[str, Any]) -> dict[str, object]:
+    from atrous.cli.describing import counted
+
+    return {
+        "system": header["network"]["system"],
+        "backbone": header["network"]["backbone"],
+        "parameters": f"{counted(header, 513)['parameters']:,}",
+        "file": f"{path.stat().st_size / 1e6:.1f} MB",
+        "input": f"longest side {header['input']['longest_side']} px",
+    }
 
 
 def _scores(path: Path) -> Any:

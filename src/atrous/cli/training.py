@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -34,22 +34,24 @@ def train(
     quiet: Quiet = False,
 ) -> int:
     """Train a recipe on a data set; leaves a run folder that can be resumed."""
-    from atrous.data.catalogue import open_data
     from atrous.parser import bundled, find_model, pick_device
     from atrous.recipes import find
     from atrous.recipes.recipe import override
     from atrous.training import train as run
 
     wanted = (*(settings or ()), *(() if seed is None else (f"seed={seed}",)))
-    chosen = override(find(recipe), wanted)
+    chosen, place = override(find(recipe), wanted), pick_device(device).type
+    start = find_model(init) if init in bundled() else init
+    names = (split, val_split) if chosen.train.eval_every else (split,)
+    sources = _opened(data, names, quiet=quiet)
     outcome = run(
         chosen,
-        data=open_data(data, split),
+        data=sources[0],
         out=out,
-        val=open_data(data, val_split) if chosen.train.eval_every else None,
-        init=find_model(init) if init in bundled() else init,
+        val=sources[1] if len(sources) > 1 else None,
+        init=start,
         resume=resume,
-        device=pick_device(device).type,
+        device=place,
         workers=workers,
         quiet=quiet,
     )
@@ -60,6 +62,17 @@ def train(
     if not quiet:
         print(f"trained {outcome.step} steps: {out / 'last.safetensors'}", file=sys.stderr)
     return 0
+
+
+def _opened(data: str, names: tuple[str, ...], *, quiet: bool) -> list[Any]:
+    """The splits of a data set, and a line on each."""
+    from atrous.data.catalogue import open_data, summary
+
+    sources = [open_data(data, name) for name in names]
+    if not quiet:
+        for name, source in zip(names, sources, strict=True):
+            print(summary(data, name, source), file=sys.stderr)
+    return sources
 
 
 def _resume_command() -> str:

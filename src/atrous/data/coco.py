@@ -10,14 +10,48 @@ A class id is the place of its category in the JSON's own list.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from atrous.data.source import Entry, FileSource
 from atrous.formats import PanopticRecord, read_index, read_segments
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, Fault, Labelled, Report, refuse
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which files there are: one look into a folder serves for all that lie in it."""
+
+    seen: dict[Path, set[str]] = field(default_factory=dict)
+
+    def has(self, path: Path) -> bool:
+        """Whether there is such a file."""
+        folder = path.parent
+        if folder not in self.seen:
+            self.seen[folder] = _names(folder)
+        return path.name in self.seen[folder]
+
+
+def chosen(places: Mapping[str, P], split: str, *, root: Path, layout: str) -> P:
+    """The place of a split; "val" is also the one "val" with a year.
+
+    Raises: BadInput if there is none, or two of different years; `layout` says what was expected.
+    """
+    if split in places:
+        return places[split]
+    dated = [name for name in places if re.fullmatch(re.escape(split) + r"\d{4}", name)]
+    if len(dated) == 1:
+        return places[dated[0]]
+    if not places:
+        raise BadInput(f"{root}: no {layout}")
+    what = f"{len(dated)} splits are a {split!r}" if dated else f"no split {split!r}"
+    raise BadInput(f"{root}: {what}: choose one of {', '.join(sorted(places))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +79,7 @@ def splits(root: Path) -> dict[str, int]:
     Raises: BadInput if there is no such folder.
     """
     places = _places(root)
-    return {name: len(_names(places[name].pngs)) for name in sorted(places)}
+    return {name: _count(places[name].pngs) for name in sorted(places)}
 
 
 def open_coco(root: Path, split: str, report: Report = refuse) -> FileSource:
@@ -55,7 +89,9 @@ def open_coco(root: Path, split: str, report: Report = refuse) -> FileSource:
 
     Raises: BadInput if the split, a folder of it, or a part of its JSON is missing or wrong.
     """
-    place = _place(root, split)
+    layout = "COCO panoptic data set: expected SPLIT.json, SPLIT_png/, SPLIT/"
+    layout = f"{layout} or annotations/panoptic_SPLIT.json"
+    place = chosen(_places(root), split, root=root, layout=layout)
     for folder, what in ((place.images, "images"), (place.pngs, "label PNGs")):
         if not folder.is_dir():
             zipped = what == "label PNGs" and place.zipped.is_file()
@@ -64,6 +100,8 @@ def open_coco(root: Path, split: str, report: Report = refuse) -> FileSource:
     index = read_index(place.json, report=report)
     if index.labels is None:
         raise BadInput(f"{place.json}: the list of categories is empty: add the classes")
+    if not index.records:
+        raise BadInput(f"{place.json}: lists no image with an annotation: copy or export it again")
     entries = _entries(place, index.records, report)
     return FileSource(index.labels, entries, partial(_read, labels=index.labels))
 
@@ -77,42 +115,26 @@ def _read(entry: Entry, report: Report, *, labels: LabelSpace) -> Labelled:
 def _entries(
     place: _Place, records: tuple[PanopticRecord, ...], report: Report
 ) -> tuple[Entry, ...]:
-    images, pngs, entries = _names(place.images), _names(place.pngs), []
+    listing, entries = Listing(), []
+    what = f"missing, but {place.json} lists it: add it or take it out"
     for record in records:
         name = str(record.image)
         image, png = place.images / name, place.pngs / record.png
-        if not _is_there(name, images, image):
-            what = f"missing, but {place.json} lists it: add it or take it out"
+        if not listing.has(image):
             report(Fault("labels without a photo", f"{image}: {what}"))
-        elif not _is_there(record.png, pngs, png):
-            what = f"missing, but {place.json} lists it: add it or take it out"
+        elif not listing.has(png):
             report(Fault("photos without a label", f"{png}: {what}"))
         else:
             entries.append(Entry(name, image, (png,), record))
     return tuple(entries)
 
 
-def _is_there(name: str, names: set[str], path: Path) -> bool:
-    """One look into a folder serves for all its files; only subfolders are looked at one by one."""
-    return name in names or ("/" in name and path.is_file())
+def _count(pngs: Path) -> int:
+    return sum(name.endswith(".png") and not name.startswith(".") for name in _names(pngs))
 
 
 def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-
-
-def _place(root: Path, split: str) -> _Place:
-    places = _places(root)
-    if split in places:
-        return places[split]
-    dated = [name for name in places if re.fullmatch(re.escape(split) + r"\d{4}", name)]
-    if len(dated) == 1:
-        return places[dated[0]]
-    if not places:
-        layout = "SPLIT.json, SPLIT_png/, SPLIT/ or annotations/panoptic_SPLIT.json"
-        raise BadInput(f"{root}: no COCO panoptic data set: expected {layout}")
-    what = f"{len(dated)} splits are a {split!r}" if dated else f"no split {split!r}"
-    raise BadInput(f"{root}: {what}: choose one of {', '.join(sorted(places))}")
 
 
 def _places(root: Path) -> dict[str, _Place]:

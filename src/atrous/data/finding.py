@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from atrous.data.source import Entry
-from atrous.formats import image_files
+from atrous.formats import image_files, stem_files
+from atrous.labels import LabelSpace
 from atrous.types import BadInput, Fault, Report
 
 
@@ -89,3 +91,63 @@ def paired(
         else:
             entries.append(Entry(images[key].name, images[key], truths[key]))
     return tuple(entries)
+
+
+def by_stem(images: Path, folders: tuple[Path, ...], report: Report) -> tuple[Entry, ...]:
+    """An entry for each photo that has a PNG of its stem in each of the folders.
+
+    report  hears of photos that lack one, and of PNGs without a photo
+
+    Raises: BadInput if a folder is missing or empty, or if two photos have one stem.
+    """
+    found, maps = photos(images), [stem_files(folder) for folder in folders]
+    keys = found.keys() | set().union(*maps)
+    whole = [key for key in keys if all(key in files for files in maps)]
+    truths = {key: tuple(files[key] for files in maps) for key in whole}
+
+    def expected(key: str) -> tuple[Path, Path]:
+        lacking = [x for x, files in zip(folders, maps, strict=True) if key not in files]
+        return images / f"{key}.jpg", (lacking or folders)[0] / f"{key}.png"
+
+    return paired(sorted(keys), found, truths, expected=expected, report=report)
+
+
+def base_or_hint(
+    root: Path, *, has: Collection[str], below: Collection[str] = (), what: str
+) -> Path:
+    """`base_of`, whose error also knows a root that is a folder or two off, and unopened archives.
+
+    Raises: BadInput as `base_of` does.
+    """
+    try:
+        return base_of(root, has=has, below=below, what=what)
+    except BadInput:
+        if not root.is_dir():
+            raise
+        here = root.absolute()
+        inside = sorted(path for path in here.iterdir() if path.is_dir())
+        for folder in (here.parent, here.parent.parent, *inside):
+            if any((folder / name).exists() for name in has):
+                raise BadInput(f"{root}: {what} lies in {folder}: give that folder") from None
+        if packed := _archives(root):
+            raise BadInput(f"{root}: {what} is still packed: unzip {packed} there") from None
+        raise
+
+
+def require_folder(folder: Path, *, root: Path, mend: str, archives: str = "*.zip") -> None:
+    """Raises BadInput if there is no such folder; its mend names an archive that is still packed.
+
+    archives  the names of archives in `root` that may hold the folder
+    """
+    if not folder.is_dir():
+        packed = _archives(root, archives)
+        raise BadInput(f"{folder}: no such folder: {f'unzip {packed}' if packed else mend}")
+
+
+def all_stuff(labels: LabelSpace) -> LabelSpace:
+    """The same classes, none a thing: class maps do not tell two things of a class apart."""
+    return LabelSpace(tuple(replace(label, is_thing=False) for label in labels.labels))
+
+
+def _archives(root: Path, names: str = "*.zip") -> str:
+    return ", ".join(str(path) for path in sorted(root.glob(names))[:4])

@@ -13,6 +13,7 @@ values.py    what the values of label PNGs stand for
 classpng.py  class maps in a data set's own ids and colours
 packed.py    class and instance in one 16 bit number
 voc.py, cityscapes.py, kitti.py, mapillary.py, ade20k.py  label files of these data sets
+mat.py       MATLAB files of SBD and PASCAL-Context
 masklist.py  Cityscapes' results for instances
 keys.py      which file belongs to which image
 instances.py COCO instances, masks that may lie over each other, truth and results
@@ -58,6 +59,13 @@ from atrous.formats.mapillary import (
     write_mapillary,
 )
 from atrous.formats.masklist import read_mask_list, write_mask_list
+from atrous.formats.mat import (
+    read_label_map,
+    read_sbd,
+    read_sbd_classes,
+    write_label_map,
+    write_sbd,
+)
 from atrous.formats.panoptic import (
     PanopticEntry,
     decode_ids,
@@ -124,6 +132,11 @@ __all__ = [
     "stem_files",
     "read_voc",
     "write_voc",
+    "read_sbd",
+    "read_sbd_classes",
+    "write_sbd",
+    "read_label_map",
+    "write_label_map",
     "cityscapes_files",
     "read_cityscapes",
     "write_cityscapes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.formats.rle import check_runs, encode_mask
+from atrous.formats.rle import area, check_runs, encode_mask
+from atrous.labels import Label, LabelSpace
 from atrous.types import (
     Fault,
     IdMap,
@@ -23,6 +25,10 @@ from atrous.types import (
     as_array,
     refuse,
 )
+
+GROUND = "background"
+"""What the class is called that masks leave bare."""
+_GROUNDS = (GROUND, "_background_")  # the latter is LabelMe's
 
 
 def flatten(
@@ -90,6 +96,47 @@ def instances_from_masks(
         for i, (mask, class_id, score) in enumerate(rows, 1)
     )
     return Instances((stack.shape[1], stack.shape[2]), tuple(items))
+
+
+def smaller_first(instances: Instances) -> Instances:
+    """The same instances in the order of their areas, so that `flatten` hides no small one.
+
+    Where a part lies on a whole, a tie on a person say, both keep pixels. In the order of files 82
+    of 1,391 instances of a sample of COCO would vanish, in this order one.
+    """
+    return replace(instances, items=tuple(sorted(instances.items, key=lambda x: area(x.runs))))
+
+
+def with_ground(labels: LabelSpace) -> tuple[LabelSpace, int]:
+    """The classes with one of stuff for what no mask covers, and the id of that class.
+
+    A class that is called "background" or "_background_" already is taken, and becomes stuff.
+    """
+    names = [label.name.lower() for label in labels.labels]
+    place = next((i for i, name in enumerate(names) if name in _GROUNDS), len(names))
+    number = max(label.file_id for label in labels.labels) + 1
+    rows = [*labels.labels, Label(GROUND, (0, 0, 0), False, number)][: max(place + 1, len(names))]
+    rows[place] = replace(rows[place], is_thing=False)
+    return LabelSpace(tuple(rows)), place
+
+
+def grounded(labelled: Labelled, is_thing: NDArray[np.bool_], ground: int) -> Labelled:
+    """The image without void: what has no id is of the class `ground`.
+
+    Each class of stuff has one region, the first of its own or a new one.
+
+    is_thing  (classes,) true for countable classes
+    """
+    ids, regions = labelled.ids, list(labelled.regions)
+    first = {r.class_id: r.id for r in reversed(regions) if not is_thing[r.class_id]}
+    if ground not in first and not ids.all():
+        first[ground] = max((r.id for r in regions), default=0) + 1
+        regions.append(Region(first[ground], ground))
+    table = np.arange(max((r.id for r in regions), default=0) + 1, dtype=np.int32)
+    table[0] = first.get(ground, 0)
+    for region in regions:
+        table[region.id] = first.get(region.class_id, region.id)
+    return Labelled(table[ids], tuple(r for r in regions if table[r.id] == r.id))
 
 
 def _rank(x: Instance) -> tuple[bool, float]:

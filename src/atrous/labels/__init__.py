@@ -6,6 +6,7 @@ voc.py         PASCAL VOC, with its colour map
 cityscapes.py  Cityscapes and KITTI, by label id and by train id
 ade20k.py      ADE20K SceneParse150
 coco.py        COCO panoptic
+context.py     PASCAL-Context
 camvid.py      CamVid
 named.py       all of them by name
 """
@@ -21,6 +22,12 @@ from atrous.labels.cityscapes import (
     CITYSCAPES_TRAIN_IDS_IGNORED,
 )
 from atrous.labels.coco import COCO_PANOPTIC, COCO_PANOPTIC_IGNORED
+from atrous.labels.context import (
+    PASCAL_CONTEXT_59,
+    PASCAL_CONTEXT_59_IGNORED,
+    PASCAL_CONTEXT_60,
+    PASCAL_CONTEXT_60_IGNORED,
+)
 from atrous.labels.named import IGNORED, NAMED
 from atrous.labels.space import Label, LabelSpace, distinct_colours, unnamed
 from atrous.labels.table import read_table
@@ -45,6 +52,10 @@ __all__ = [
     "ADE20K_IGNORED",
     "COCO_PANOPTIC",
     "COCO_PANOPTIC_IGNORED",
+    "PASCAL_CONTEXT_59",
+    "PASCAL_CONTEXT_59_IGNORED",
+    "PASCAL_CONTEXT_60",
+    "PASCAL_CONTEXT_60_IGNORED",
     "CAMVID",
     "CAMVID_IGNORED",
 ]

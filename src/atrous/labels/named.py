@@ -14,6 +14,12 @@ from atrous.labels.cityscapes import (
     CITYSCAPES_TRAIN_IDS_IGNORED,
 )
 from atrous.labels.coco import COCO_PANOPTIC, COCO_PANOPTIC_IGNORED
+from atrous.labels.context import (
+    PASCAL_CONTEXT_59,
+    PASCAL_CONTEXT_59_IGNORED,
+    PASCAL_CONTEXT_60,
+    PASCAL_CONTEXT_60_IGNORED,
+)
 from atrous.labels.space import LabelSpace
 from atrous.labels.voc import VOC, VOC_IGNORED
 
@@ -25,6 +31,8 @@ NAMED: Mapping[str, LabelSpace] = MappingProxyType(
         "ade20k": ADE20K,
         "coco-panoptic": COCO_PANOPTIC,
         "camvid": CAMVID,
+        "pascal-context-59": PASCAL_CONTEXT_59,
+        "pascal-context-60": PASCAL_CONTEXT_60,
     }
 )
 """Name -> classes. Mapillary's are not here: its files carry their list, see `formats`."""
@@ -37,6 +45,8 @@ IGNORED: Mapping[str, frozenset[int]] = MappingProxyType(
         "ade20k": ADE20K_IGNORED,
         "coco-panoptic": COCO_PANOPTIC_IGNORED,
         "camvid": CAMVID_IGNORED,
+        "pascal-context-59": PASCAL_CONTEXT_59_IGNORED,
+        "pascal-context-60": PASCAL_CONTEXT_60_IGNORED,
     }
 )
 """Name -> the file ids that are void on reading; an id of neither is an error."""

@@ -7,17 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from atrous.formats.instances import InstanceFile
-from atrous.formats.layers import flatten
+from atrous.formats.layers import flatten, grounded, smaller_first, with_ground
 from atrous.formats.listing import ImageKey
 from atrous.formats.masklist import read_mask_list
-from atrous.labels import Label, LabelSpace
+from atrous.labels import LabelSpace
 from atrous.score.sides import Entry, Holds, Reading, Side, SizeHW
-from atrous.types import BadInput, Instances, Region, Report
-
-GROUND = "background"
+from atrous.types import BadInput, Instances, Report
 
 
 class MaskSide(Side, Protocol):
@@ -63,10 +59,8 @@ class InstanceSide:
         flat = _flat(self.instances(place, report), source, report)
         if self.ground is None:
             return flat
-        bare = len(flat.regions) + 1
-        pixels = np.asarray(flat.ids)
-        ids = np.where(pixels == 0, bare, pixels).astype(np.int32)
-        return replace(flat, ids=ids, regions=(*flat.regions, Region(bare, self.ground)))
+        whole = grounded(flat.labelled, self.labels.is_thing, self.ground)
+        return replace(flat, ids=whole.ids, regions=whole.regions)
 
     def part(self, places: tuple[int, ...]) -> InstanceSide:
         """These images alone."""
@@ -118,21 +112,15 @@ class MaskListSide:
         return replace(self, files=tuple(self.files[i] for i in places))
 
 
-def with_ground(side: InstanceSide) -> InstanceSide:
+def on_ground(side: InstanceSide) -> InstanceSide:
     """The side with a class of stuff for what no mask covers, so that it is not void.
 
     False alarms there are no truth to forgive.
-
-    Raises: BadInput if there is a class of that name already.
     """
-    if any(label.name == GROUND for label in side.labels.labels):
-        raise BadInput(f"{side.file.source}: has a class {GROUND!r} already: call it otherwise")
-    number = max(label.file_id for label in side.labels.labels) + 1
-    ground = Label(GROUND, (0, 0, 0), False, number)
-    labels = LabelSpace((*side.labels.labels, ground))
-    return replace(side, labels=labels, ground=len(side.labels))
+    labels, ground = with_ground(side.labels)
+    return replace(side, labels=labels, ground=ground)
 
 
 def _flat(instances: Instances, source: str, report: Report) -> Reading:
-    labelled, _ = flatten(instances, source=source, report=report)
+    labelled, _ = flatten(smaller_first(instances), source=source, report=report)
     return Reading(labelled.ids, labelled.regions, None, source)

@@ -10,7 +10,7 @@ from atrous.formats import contents, read_index
 from atrous.formats.instances import open_instances, open_results
 from atrous.score.classes import shared_classes
 from atrous.score.labelfiles import LABEL_FILES, open_label_files
-from atrous.score.masks import InstanceSide, with_ground
+from atrous.score.masks import InstanceSide, on_ground
 from atrous.score.sides import FileSide, PanopticSide, Side
 from atrous.types import BadInput, Report, refuse
 
@@ -42,7 +42,7 @@ def open_truth(place: Place, *, flat: bool = False, report: Report = refuse) -> 
     Raises: BadInput if nothing of the format is there, or its classes are not known.
     """
     side = _open(place, None, report)
-    return with_ground(side) if flat and isinstance(side, InstanceSide) else side
+    return on_ground(side) if flat and isinstance(side, InstanceSide) else side
 
 
 def open_prediction(place: Place, truth: Side, *, report: Report = refuse) -> Side:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from atrous.metrics.scores import Scores
+from atrous.processes import in_order, processes_for
 from atrous.score.compare import Answer, ImageScore, Job, Rules, scored
 from atrous.score.faults import Tally
 from atrous.score.pairing import Pair, pairs
@@ -23,8 +16,6 @@ from atrous.types import BadInput, refuse
 
 CHUNK = 16
 """Images that a process scores before it answers."""
-WORTH_A_PROCESS = 100
-"""Images below which another process costs more than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +52,7 @@ def score(
     found = pairs(entries, prediction.entries, report, asked)
     job = Job(truth, prediction, rules, found)
     total, images, done = job.scorer(), [], 0
-    for answer in _answers(job, _processes(workers, len(found))):
+    for answer in _answers(job, workers):
         total.merge(answer.scorer)  # type: ignore[arg-type]
         images += answer.images
         tally.merge(answer.skipped)
@@ -86,56 +77,13 @@ def _named(entries: Sequence[Entry], names: Collection[str]) -> list[int]:
     return [place for place, own in enumerate(called) if wanted & own]
 
 
-def _processes(workers: int | None, images: int) -> int:
-    if workers is None:
-        return min(os.cpu_count() or 1, images // WORTH_A_PROCESS)
-    return min(workers, -(-images // CHUNK))
-
-
-def _answers(job: Job, processes: int) -> Iterator[Answer]:
+def _answers(job: Job, workers: int | None) -> Iterator[Answer]:
     starts = range(0, len(job.pairs), CHUNK)
     jobs = (replace(job, pairs=job.pairs[start : start + CHUNK]) for start in starts)
+    processes = min(processes_for(workers, len(job.pairs)), len(starts))
     if processes < 2:
-        yield from map(scored, jobs)
-        return
-    with _stopped_by_signals():
-        pool = ProcessPoolExecutor(processes, mp_context=_fresh_processes())
-        try:
-            yield from pool.map(_scored_part, map(_small, jobs))
-        except BrokenProcessPool:
-            what = "a worker died; it may have run out of memory"
-            mend = "use fewer --workers; in a script, guard the start with __name__"
-            raise BadInput(f"{what}: {mend}") from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _fresh_processes() -> BaseContext:
-    """Workers are no forks, which would inherit threads in any state, and leave Ctrl-C to us."""
-    methods = multiprocessing.get_all_start_methods()
-    if "forkserver" not in methods:
-        return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver  # not everywhere
-
-    if threading.current_thread() is threading.main_thread():
-        # What ignores the signal while it starts hands that on to all workers.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        forkserver.ensure_running()
-        signal.signal(signal.SIGINT, before)
-    return multiprocessing.get_context("forkserver")
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    """SIGTERM ends as Ctrl-C does: workers are sent home first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        return map(scored, jobs)
+    return in_order(_scored_part, map(_small, jobs), processes=processes)
 
 
 def _small(job: Job) -> tuple[Job, tuple[Pair, ...]]:
