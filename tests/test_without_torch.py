@@ -172,3 +172,29 @@ except SystemExit as stop:
 assert "torch" not in sys.modules
 """
     assert '"miou": 1.0' in run(BLOCKED, code, folder=tmp_path).stdout
+
+
+def test_a_data_set_is_examined_without_torch(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from atrous.cli import main
+from atrous.formats import write_class_map, write_image, write_json
+
+classes = [{"id": 0, "name": "sky"}, {"id": 1, "name": "road"}]
+write_json("set/classes.json", {"classes": classes})
+ids = np.repeat(np.arange(2, dtype=np.uint8), 8)[:, None].repeat(16, 1)
+write_class_map(Path("set/labels/train/a.png"), ids)
+write_image(Path("set/images/train/a.png"), np.stack((ids * 90,) * 2 + (ids + 7,), -1))
+sys.argv = ["atrous", "doctor", "folder=set", "--json", "--sheet", "sheet.png"]
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+assert Path("sheet.png").is_file()
+assert "torch" not in sys.modules
+"""
+    assert '"healthy": true' in run(BLOCKED, code, folder=tmp_path).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from atrous.cli import (
     describing,
+    doctoring,
     evaluating,
     models,
     parsing,
@@ -18,6 +19,7 @@ __all__ = [
     "app",
     "main",
     "describing",
+    "doctoring",
     "evaluating",
     "models",
     "parsing",
