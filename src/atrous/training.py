@@ -127,6 +127,8 @@ def _check(recipe: Recipe, data: Source, val: Source | None) -> None:
     if not hasattr(data, "labels"):
         example = "such as atrous.data.shapes.Shapes"
         raise BadInput(f"the data have no `labels`: give a Source, {example}")
+    if recipe.train.paste and not data.labels.is_thing.any():
+        raise BadInput("train.paste is for things, which the data have none of: leave it out")
     if len(data) == 0:
         raise BadInput("the data set has no images: check --data and --split")
 

@@ -417,3 +417,18 @@ def test_real_labels_are_plain_and_read_as_by_pillow(shared: Path) -> None:
         for path in islice(sorted(folder.glob("*.png")), 3):
             for ours, pillows in both_ways(path):
                 assert ours == pillows
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.parametrize("colour", [0, 3])
+def test_ids_of_less_than_8_bit_are_read_as_they_are_stored(
+    tmp_path: Path, depth: int, colour: int
+) -> None:
+    row = bytes([0b00011011] if depth == 2 else [0x01, 0x23])
+    header = struct.pack(">IIBBBBB", 4, 1, depth, colour, 0, 0, 0)
+    palette = [(b"PLTE", bytes(range(48)))] * (colour == 3)
+    chunks = [(b"IHDR", header), *palette, (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    path = tmp_path / "a.png"
+    path.write_bytes(joined(chunks))
+    assert read_class_map(path).tolist() == [[0, 1, 2, 3]]
+    assert read_class_map_of_runs(path).tolist() == [[0, 1, 2, 3]]

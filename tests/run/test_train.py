@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 from atrous.data.shapes import Shapes
+from atrous.data.source import subset
+from atrous.labels import LabelSpace
 from atrous.parser import load
 from atrous.run.checkpoint import read_header, read_weights, states
 from atrous.run.optimiser import build_optimiser
@@ -233,7 +236,11 @@ def test_the_backbone_learns_at_its_share_of_the_rate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "setting", ["train.batch=1", "train.precision=fp8", "train.iterations=0", "train.crop=32"]
+    "setting",
+    [
+        *("train.batch=1", "train.precision=fp8", "train.iterations=0", "train.crop=32"),
+        *("train.flip=7", "train.scales=0.5,inf,0", "train.rotation=nan,1", "train.lr=nan"),
+    ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, setting: str) -> None:
     with pytest.raises(BadInput, match=setting.split("=")[0]):
@@ -293,3 +300,15 @@ def test_a_crop_fits_the_output_stride_too(tmp_path: Path) -> None:
     settings = ("network.output_stride=32", "train.crop=49")
     with pytest.raises(BadInput, match="32 n"):
         train("deeplabv3-mobilenet-v2", data=DATA, out=tmp_path / "r", settings=settings)
+
+
+def test_pasting_is_refused_where_there_are_no_things(tmp_path: Path) -> None:
+    stuff = subset(DATA, range(len(DATA)))
+    plain = LabelSpace(tuple(replace(x, is_thing=False) for x in DATA.labels.labels))
+
+    class Stuff:
+        labels = plain
+        __getitem__, __len__, name = stuff.__getitem__, stuff.__len__, stuff.name
+
+    with pytest.raises(BadInput, match="none of"):
+        train("deeperlab-light", data=Stuff(), out=tmp_path, settings=(*TINY, "train.paste=0.5"))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from atrous.data.source import Opened
 from atrous.data.transforms import InputRule
+from atrous.formats import SHRINKS
 from atrous.types import BadInput, IdMap, Image, Labelled, Sample
 
 BLUR_KERNEL = 5
@@ -55,14 +56,21 @@ class Augment:
             raise BadInput(f"train.crop is {self.crop}: it must be {step} n + 1, such as {near}")
         if self.scale_base not in ("input", "image"):
             raise BadInput(f"train.scale_base is {self.scale_base!r}: it can be input or image")
-        if not 0 < self.scales[0] <= self.scales[1] or self.scales[2] < 0:
+        least, largest, by = self.scales
+        if not (0 < least <= largest and by >= 0 and math.isfinite(largest + by)):
             raise BadInput(f"train.scales is {self.scales}: give least, largest and a step or 0")
+        if not 0 <= self.rotation[0] <= 180:
+            raise BadInput(f"train.rotation is {self.rotation}: degrees, 0 to 180, come first")
+        shares = ("flip", self.flip), ("rotation", self.rotation[1])
+        for name, share in (*shares, ("blur", self.blur), ("paste", self.paste)):
+            if not 0 <= share <= 1:
+                raise BadInput(f"train.{name}: {share} is no probability: give 0 to 1")
 
     def drawn(self, random: np.random.Generator) -> Draw:
         """The choices for one sample, whatever its size; always as many numbers are drawn."""
         scale, row, column, mirror, angle, is_turned, blur = random.random(7).tolist()
         least, largest, step = self.scales
-        steps = round((largest - least) / step) + 1 if step else 0
+        steps = int((largest - least) / step + 1e-9) + 1 if step else 0
         factor = least + (step * int(scale * steps) if step else scale * (largest - least))
         degrees, probability = self.rotation
         return Draw(
@@ -95,21 +103,23 @@ def augment(
 ) -> Sample:
     """A crop x crop sample: scaled, turned, cut, blurred, mirrored, padded with mean and void.
 
-    # Deviates: a crop is cut along whole pixels of the photo, and then resized, so that its scale
-    # is off by half a pixel in crop / scale at most; photo and label share the cut.
+    # Deviates: a crop is cut along whole pixels of the photo as it is decoded, and then resized, so
+    # that its scale is off by half of such a pixel in all; photo and label share the cut.
     """
     draw, ids = settings.drawn(random), found.truth.ids
     base = rule.ratio(ids.shape) if settings.scale_base == "input" else 1.0
     ratio = base * draw.factor
     image = found.pixels(ratio)
+    shrink = _shrink(ids.shape, image.shape)
     if draw.degrees:
         turn = _turn(ids.shape, ratio, draw, settings.crop)
-        image, ids = turn.image(image, rule.fill), turn.labels(ids)
+        image, ids = turn.image(*_closer(image, ratio, shrink), rule.fill), turn.labels(ids)
     else:
         rows, columns = (
-            _cut(n, ratio, settings.crop, at) for n, at in zip(ids.shape, draw.corner, strict=True)
+            _cut(n, ratio, settings.crop, at=at, shrink=shrink)
+            for n, at in zip(ids.shape, draw.corner, strict=True)
         )
-        image, ids = _resized(image, ids.shape, rows, columns), _nearest(ids, rows, columns)
+        image, ids = _resized(image, rows, columns, shrink), _nearest(ids, rows, columns)
     if draw.blurred:
         image = np.asarray(cv2.GaussianBlur(image, (BLUR_KERNEL, BLUR_KERNEL), 0), dtype=np.uint8)
     if draw.mirrored:
@@ -117,6 +127,21 @@ def augment(
         ids = np.asarray(cv2.flip(ids.view(np.float32), 1)).view(np.int32)
     truth = Labelled(_padded(ids, settings.crop, 0), found.truth.regions)
     return Sample(found.name, _padded(image, settings.crop, rule.fill), truth)
+
+
+def _shrink(whole: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """By how much a photo was made smaller when it was decoded.
+
+    Raises: BadInput if photo and label are of two sizes.
+    """
+    tried = (1, *reversed(SHRINKS))
+    sizes = tuple(zip(whole, shape, strict=False))
+    found = (s for s in tried if all(-(-n // s) == m for n, m in sizes))
+    shrink = next(found, None)
+    if shrink is None:
+        what = " and ".join("x".join(map(str, size[:2])) for size in (shape, whole))
+        raise BadInput(f"photo and label are {what} (height x width): give both the same size")
+    return shrink
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +152,27 @@ class _Cut:
     stop: int
     size: int
 
-    def of(self, whole: int, side: int) -> slice:
-        """The same stretch of a smaller copy that has `side` pixels for `whole`."""
-        start = min(round(self.start * side / whole), side - 1)
-        return slice(start, max(start + 1, round(self.stop * side / whole)))
 
+def _cut(side: int, ratio: float, crop: int, *, at: float, shrink: int) -> _Cut:
+    """The stretch of a side that a crop shows; a smaller image is shown whole.
 
-def _cut(side: int, ratio: float, crop: int, at: float) -> _Cut:
-    """The stretch of a side that a crop shows; a smaller image is shown whole."""
-    scaled = max(1, round(side * ratio))
+    It begins and ends between pixels of the photo as it was decoded, so that photo and label share
+    it; of a side that `shrink` does not divide the last pixels are left out.
+    """
+    usable = side // shrink * shrink or side
+    scaled = max(1, round(usable * ratio))
     if scaled <= crop:
-        return _Cut(0, side, scaled)
-    length = min(side, max(1, round(crop / ratio)))
-    start = min(round(int(at * (scaled - crop + 1)) / ratio), side - length)
+        return _Cut(0, usable, scaled)
+    length = min(usable, max(1, round(crop / ratio / shrink)) * shrink)
+    start = int(at * ((usable - length) // shrink + 1)) * shrink
     return _Cut(start, start + length, crop)
 
 
-def _resized(image: Image, whole: tuple[int, ...], rows: _Cut, columns: _Cut) -> Image:
-    """The part of an image, or of a smaller copy of it; area average to a half and less."""
-    part = image[rows.of(whole[0], image.shape[0]), columns.of(whole[1], image.shape[1])]
+def _resized(image: Image, rows: _Cut, columns: _Cut, shrink: int) -> Image:
+    """The part of a photo as it was decoded; area average to a half and less."""
+    top, left = (cut.start // shrink for cut in (rows, columns))
+    height, width = (max(1, (cut.stop - cut.start) // shrink) for cut in (rows, columns))
+    part = image[top : top + height, left : left + width]
     if part.shape[:2] == (rows.size, columns.size):
         return part
     is_far = 2 * rows.size <= part.shape[0] and 2 * columns.size <= part.shape[1]
@@ -167,22 +194,16 @@ class _Turn:
     """A crop of an image that is scaled and then turned about its centre.
 
     matrix   (2, 3) from pixels of the crop (x, y) to those of the image; centres lie on centres
-    whole    size of the image
     size_hw  size of what the crop shows
     """
 
     matrix: NDArray[np.float64]
-    whole: tuple[int, ...]
     size_hw: tuple[int, int]
 
-    def image(self, image: Image, fill: tuple[int, int, int]) -> Image:
-        """Bilinear, of the image or a smaller copy of it."""
-        matrix = self.matrix.copy()
-        for axis, (n, m) in enumerate(
-            zip(reversed(image.shape[:2]), self.whole[::-1], strict=True)
-        ):
-            matrix[axis] *= n / m
-            matrix[axis, 2] += (n / m - 1) / 2
+    def image(self, image: Image, shrink: int, fill: tuple[int, int, int]) -> Image:
+        """Bilinear, of the image or a copy that is `shrink` times smaller."""
+        matrix = self.matrix / shrink
+        matrix[:, 2] += (1 / shrink - 1) / 2
         return np.asarray(self._warped(image, matrix, cv2.INTER_LINEAR, fill), dtype=np.uint8)
 
     def labels(self, ids: IdMap) -> IdMap:
@@ -205,6 +226,17 @@ class _Turn:
         )
 
 
+def _closer(image: Image, ratio: float, shrink: int) -> tuple[Image, int]:
+    """A copy nearer to its size in the crop, by means of whole blocks, and its shrink."""
+    factor = min(int(1 / (ratio * shrink)), *image.shape[:2])
+    if factor < 2:
+        return image, shrink
+    height, width = (n // factor for n in image.shape[:2])
+    blocks = image[: height * factor, : width * factor]
+    small = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8), shrink * factor
+
+
 def _turn(whole: tuple[int, ...], ratio: float, draw: Draw, crop: int) -> _Turn:
     height, width = (max(1, round(n * ratio)) for n in whole)
     shown = min(height, crop), min(width, crop)
@@ -215,7 +247,7 @@ def _turn(whole: tuple[int, ...], ratio: float, draw: Draw, crop: int) -> _Turn:
     turn = np.array([[cos, -sin], [sin, cos]]) / ratio
     centre, middle = ((np.array([m, n]) - 1) / 2 for n, m in ((height, width), whole[:2]))
     shift = middle - turn @ (centre - (left, top))
-    return _Turn(np.column_stack([turn, shift]), whole, shown)
+    return _Turn(np.column_stack([turn, shift]), shown)
 
 
 def _padded(array: NDArray[Any], crop: int, fill: int | tuple[int, int, int]) -> NDArray[Any]:

@@ -48,6 +48,7 @@ from atrous.formats.instances import (
     open_results,
     results_json,
 )
+from atrous.formats.jpeg import SHRINKS
 from atrous.formats.keys import stem_files
 from atrous.formats.kitti import read_kitti, write_kitti
 from atrous.formats.layers import flatten, instances_from_masks, instances_of
@@ -90,6 +91,7 @@ __all__ = [
     "contents",
     "read_image",
     "Photo",
+    "SHRINKS",
     "read_photo",
     "from_pillow",
     "image_files",

@@ -46,9 +46,14 @@ def runs_of(ids: NDArray[np.int32]) -> IdRuns:
 def _any_class_map(data: bytes, name: str) -> NDArray[np.int32]:
     image = opened(data, name=name)
     if image.format != "PNG" or image.mode not in GREY:
-        raise BadInput(
-            f"{name}: class ids need a grey or palette PNG, this is {image.format} {image.mode}: "
-            "save the ids, not colours"
-        )
+        what = "of one bit" if image.mode == "1" else f"{image.format} {image.mode}"
+        mend = "save ids in 8 bit" if image.mode == "1" else "save the ids, not colours"
+        raise BadInput(f"{name}: class ids need a grey or palette PNG, this is {what}: {mend}")
     loaded(image, name=name)
-    return np.asarray(image).astype(np.int32)
+    return np.asarray(image).astype(np.int32) // _scale(data)
+
+
+def _scale(data: bytes) -> int:
+    """What Pillow multiplies the numbers of a PNG by: grey of 2 and 4 bit is stretched to 255."""
+    depth, colour = data[24], data[25]  # of the first chunk, which has its fixed place
+    return 255 // (2**depth - 1) if colour == 0 and depth < 8 else 1

@@ -38,7 +38,9 @@ def is_usual_jpeg(image: PIL.Image.Image, data: bytes) -> bool:
 
 
 def decode_jpeg(data: bytes, size_hw: tuple[int, int], shrink: int = 1) -> Image | None:
-    """(h, w, 3) RGB as it lies in the file, sides ceil(n / shrink); None where it is damaged.
+    """(h, w, 3) RGB as it lies in the file, sides ceil(n / shrink); None where it cannot be had.
+
+    Of a damaged file simplejpeg gives nothing, and OpenCV what there is, as Pillow does.
 
     size_hw  of the image as it lies in the file
     shrink   1 or one of `SHRINKS`

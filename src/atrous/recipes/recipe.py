@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -206,9 +207,12 @@ def _read(text: str, kind: Any, whole: str) -> Any:
             raise BadInput(f"--set {whole}: {text!r} is neither true nor false")
         return text.lower() == "true"
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError as error:
         raise BadInput(f"--set {whole}: {text!r} is no {kind.__name__}: give one") from error
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"--set {whole}: {text!r} is not finite: give a number")
+    return value
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from atrous.data.augment import Augment, augment, generator
 from atrous.data.pasting import paste
 from atrous.data.source import Source, opened
 from atrous.data.transforms import InputRule
+from atrous.processes import fresh_processes
 from atrous.tensors import Targets, mapped
 from atrous.types import BadInput, Sample
 
@@ -86,7 +87,7 @@ def batches(
         collate_fn=collate,
         worker_init_fn=_settle,
         prefetch_factor=2 if workers else None,
-        multiprocessing_context="forkserver" if workers else None,
+        multiprocessing_context=fresh_processes() if workers else None,
         pin_memory=pinned,
     )
     try:
