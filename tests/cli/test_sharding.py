@@ -75,6 +75,12 @@ def test_nothing_is_overwritten_and_bad_input_is_one_line(shell: Shell, tmp_path
     assert shell("shard", "--data", "shards", "--out", tmp_path / "x")[0] == 2
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that none can write")
+def test_a_place_that_cannot_be_written_is_told(shell: Shell) -> None:
+    words = ("shard", "--data", "shapes", "--out", "/proc/x", "--quiet")
+    shell.refuses(*words, naming="/proc/x: cannot be written (")
+
+
 def test_a_sample_that_cannot_be_read_leaves_nothing(shell: Shell, tmp_path: Path) -> None:
     assert shell("shard", "--data", "shapes", "--out", tmp_path / "s")[0] == 0
     tar = tmp_path / "s" / "train-000.tar"

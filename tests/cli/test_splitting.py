@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,7 @@ def test_lists_open_with_the_split_they_came_from(
         (("--group-by", "folder"), "lies in no folder"),
         (("--group-by", "^v"), "36 images in 1 groups cannot be 2 sides"),
         (("--group-by", "^v", "--stratify"), "36 images in 1 groups cannot be 2 sides"),
-        (("--group-by", "^v(0|1|.)", "--val", "0.95"), "no image of 36 is left for train"),
+        (("--group-by", "^v(0|1|.)", "--val", "0.95"), "36 in 10 groups is left for train"),
         (("--group-by", "^v(?:11)?", "--val", "0.2"), "'v' has 33 of 36 images, but"),
         (("--split", "val"), "no split 'val'"),
         (("--workers", "-1"), "--workers"),
@@ -150,6 +151,18 @@ def test_bad_input_is_one_line_and_writes_nothing(
 ) -> None:
     shell.refuses("split", "--data", frames, "--out", tmp_path / "a", *words, naming=naming)
     assert not (tmp_path / "a").exists()
+
+
+def test_names_that_are_not_utf8_are_listed_as_the_bytes_they_are(
+    shell: Shell, frames: str, tmp_path: Path
+) -> None:
+    root = Path(frames.partition("=")[2])
+    for path in [*root.glob("images/train/v?_0.png"), *root.glob("labels/train/v?_0.png")]:
+        os.rename(path, os.fsencode(path.parent) + b"/caf\xe9" + os.fsencode(path.name))
+    assert shell("split", "--data", frames, "--out", tmp_path / "a", "--val", 0.5)[0] == 0
+    sides = [(tmp_path / "a" / f"{side}.txt") for side in ("train", "val")]
+    assert any(b"caf\xe9v" in path.read_bytes() for path in sides)
+    assert sum(len(catalogue.open_data(frames, f"train@{path}")) for path in sides) == 36
 
 
 @pytest.mark.parametrize("side", ["train", "val", "test"])

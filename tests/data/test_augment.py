@@ -250,8 +250,8 @@ def test_photo_and_label_lie_on_each_other_however_small_the_photo_was_decoded(
     for truth, channel in ((rows, 0), (columns, 1)):
         found = Opened("x", lambda _: small, Labelled((truth + 1).astype(np.int32), ()))
         after = cut(found, settings, step=step, rule=FREE)
-        shown = after.truth.ids > 0
-        shown[:, :2], shown[:, -2:], shown[:2], shown[-2:] = False, False, False, False
+        shown = np.pad(after.truth.ids > 0, 1)  # the rim of the image blends with what is around
+        shown = cv2.erode(shown.astype(np.uint8), np.ones((5, 5), np.uint8))[1:-1, 1:-1] > 0
         apart = after.image[..., channel] - (after.truth.ids - 1.0)
         if shown.sum() > 60:  # half of a pixel of the crop; levels are whole numbers
             assert abs(apart[shown].mean()) <= 0.5 / scales[0] * 0.5 + 0.5

@@ -110,10 +110,19 @@ def test_photos_that_became_jpeg_open(segnet: Path) -> None:
     assert open_camvid(segnet, "train").name(0) == "0001TP_006690.jpg"
 
 
+def test_names_with_dots_and_spaces_are_names(plain: Path) -> None:
+    names = ("img.v2", "my photo 1", "my photo 2")
+    fill(plain / "images/odd", plain / "labels/odd", names, void=255)
+    (plain / "odd.txt").write_text("img.v2\nmy photo 1\nmy photo 2.png\n")
+    assert splits(plain) == {"train": 2, "val": 1, "odd": 3}
+    source = open_camvid(plain, "odd")
+    assert [source.name(i) for i in range(3)] == [f"{name}.png" for name in names]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "names no photo"),
+        ("", "names no image"),
         ("a b\nc\n", "without its class map: a line is PHOTO CLASSMAP"),
         ("a b c\n", "without its class map: a line is PHOTO CLASSMAP"),
         ("a\na\n", "a photo stands twice"),

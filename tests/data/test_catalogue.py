@@ -62,6 +62,28 @@ def test_a_split_with_a_year_is_not_among_the_others(monkeypatch: pytest.MonkeyP
     assert line.startswith("dated=.: val 3 images (also train2017 5, test 1); ")
 
 
+def test_a_split_by_another_name_is_not_among_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts, aliases = {"training": 3, "validation": 2}, {"train": "training"}
+    found = DataSet(DATA_SETS["folder"].open, lambda _: counts, aliases)
+    monkeypatch.setitem(DATA_SETS, "named", found)
+    line = summary("named=.", "train", Shapes("train", count=3))
+    assert line.startswith("named=.: train 3 images (also validation 2); ")
+
+
+@pytest.mark.parametrize("name", ["kitti", "ade20k", "ade20k-panoptic", "mapillary", "voc-aug"])
+def test_sets_say_what_train_stands_for(name: str) -> None:
+    assert DATA_SETS[name].aliases["train"] == ("train_aug" if name == "voc-aug" else "training")
+
+
+def test_a_tilde_is_the_home_of_the_user(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(folder.partition("=")[2])
+    monkeypatch.setenv("HOME", str(root.parent))
+    source = open_data(f"folder=~/{root.name}", "train")
+    samples = (files for i in order_of(source) for files in packed(source, [i]))
+    write_shards(samples, root.parent / "tars", split="train", labels=source.labels, size=10**9)
+    assert told("shards=~/tars", "train").startswith("shards=~/tars: train 2 images in 1 shard;")
+
+
 def test_the_line_comes_even_where_the_other_splits_cannot_be_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

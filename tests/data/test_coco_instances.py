@@ -10,7 +10,7 @@ import pytest
 
 from atrous.data.catalogue import open_data
 from atrous.data.coco_instances import open_coco_instances, splits
-from atrous.formats import encode_mask, write_image
+from atrous.formats import encode_mask, images, write_image
 from atrous.formats.layers import grounded, smaller_first, with_ground
 from atrous.labels import Label, LabelSpace
 from atrous.types import BadInput, Fault, Instance, Instances, Labelled, Region
@@ -186,6 +186,18 @@ def test_a_photo_of_another_size_is_told(flat: Path) -> None:
     write_image(flat / "val" / "a.png", np.zeros((2, 4, 3), np.uint8))
     with pytest.raises(BadInput, match=r"the label is 3x4 but .*a\.png is 2x4"):
         open_coco_instances(flat, "val")[0]
+
+
+def test_the_json_is_read_once(flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def noted(path: Path) -> bytes:
+        read.append(path)
+        return path.read_bytes()
+
+    monkeypatch.setattr(images, "_file_bytes", noted)
+    open_coco_instances(flat, "val")
+    assert read == [flat / "val_instances.json"]
 
 
 def test_panoptic_json_is_told_how_to_open(flat: Path) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,6 +96,44 @@ def test_without_folders_of_splits_all_is_training(root: Path) -> None:
     assert open_folder(root, "train")[0].name == "a.png"
 
 
+def test_photos_beside_the_folders_of_splits_are_told(root: Path) -> None:
+    write_image(root / "images" / "top.png", BLACK)
+    write_class_map(root / "labels" / "top.png", np.zeros((3, 4), np.uint8))
+    told = "images/top.png: lies beside the folders of splits, train: move it into one"
+    with pytest.raises(BadInput, match=told):
+        open_folder(root, "train")
+    faults: list[Fault] = []
+    assert len(open_folder(root, "train", faults.append)) == 1
+    assert [fault.kind for fault in faults] == ["photos beside the folders of splits"]
+
+
+def test_a_folder_without_photos_does_not_hide_those_beside_it(root: Path) -> None:
+    for kind in ("images", "labels"):
+        (root / kind / "train" / "a.png").rename(root / kind / "a.png")
+    (root / "images" / "thumbnails").mkdir()
+    assert splits(root) == {"train": 1}
+    assert open_folder(root, "train").name(0) == "a.png"
+
+
+def test_opening_lists_the_asked_split_alone_and_looks_at_no_file(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(root / "images" / "val" / "b.png", BLACK)
+    looked: list[str] = []
+
+    def noted(look: Callable[[Path], Any]) -> Callable[[Path], Any]:
+        def looking(path: Path) -> Any:
+            looked.append(str(path))
+            return look(path)
+
+        return looking
+
+    for place, name in ((os, "scandir"), (Path, "is_file"), (Path, "is_dir")):
+        monkeypatch.setattr(place, name, noted(getattr(place, name)))
+    assert len(open_folder(root, "train")) == 1
+    assert not [path for path in looked if "val" in path or path.endswith(".png")]
+
+
 def test_splits_are_folders_with_the_number_of_their_photos(root: Path) -> None:
     write_image(root / "images" / "val" / "b.png", BLACK)
     write_image(root / "images" / "val" / "c.png", BLACK)
@@ -128,6 +168,16 @@ def listed(data: object) -> Callable[[Path], None]:
         (listed({"classes": [{"id": 1}]}), "a class has an id"),
         (listed({"classes": [3]}), "a class has an id"),
         (listed({"classes": [{"id": 1, "name": "a", "thing": "yes"}]}), "a class has an id"),
+        (listed({"classes": [{"id": 1, "name": None}]}), "its name is None, not a line of text"),
+        (listed({"classes": [{"id": 1, "name": " "}]}), "its name is ' ', not a line of text"),
+        (listed({"classes": [{"id": 1, "name": "a\nb"}]}), r"its name is 'a\\nb', not a line"),
+        (listed({"classes": [{"id": -1, "name": "a"}]}), "the id -1, which no PNG holds"),
+        (listed({"classes": [{"id": 70000, "name": "a"}]}), "choose one from 0 to 65535"),
+        (listed({"classes": [{"id": 1, "name": "a", "color": 3}]}), "its color is 3, not three"),
+        (
+            listed({"classes": [{"id": 1, "name": "a"}, {"id": 4, "name": "a"}]}),
+            "ids 1 and 4 are both called 'a'",
+        ),
         (lambda r: (r / "classes.json").write_text(""), "the file is empty"),
         (lambda r: write_image(r / "images/train/a.jpg", BLACK), "has the name of a.jpg: keep one"),
         (lambda r: (r / "labels").rename(r / "masks"), "labels/train: no such folder: put a PNG"),
@@ -140,6 +190,13 @@ def test_a_broken_set_is_told_when_it_is_opened(
     with pytest.raises(BadInput, match=told) as error:
         open_folder(root, "train")
     assert "\n" not in str(error.value)
+
+
+def test_a_name_twice_in_a_text_of_classes_is_refused(root: Path) -> None:
+    (root / "classes.json").unlink()
+    (root / "classes.txt").write_text("road\nsky\nroad\n")
+    with pytest.raises(BadInput, match=r"classes.txt: ids 0 and 2 are both called 'road'"):
+        open_folder(root, "train")
 
 
 def test_an_empty_text_of_classes_is_refused(root: Path) -> None:
@@ -163,7 +220,7 @@ def test_an_unknown_split_names_those_there_are(root: Path) -> None:
         open_folder(root, "val")
     with pytest.raises(BadInput, match="nowhere: no such folder"):
         open_folder(root / "nowhere", "val")
-    with pytest.raises(BadInput, match="looked for images, found train"):
+    with pytest.raises(BadInput, match=f"lies in {root}: give that folder"):
         open_folder(root / "labels", "val")
 
 

@@ -230,7 +230,7 @@ def test_without_sbd_one_line_says_where_it_was_looked_for(root: Path, base: Pat
 
 def test_without_voc_2012_it_is_refused(root: Path, voc: Path) -> None:
     voc.rename(voc.with_name("VOC2007"))
-    with pytest.raises(BadInput, match="no PASCAL VOC 2012"):
+    with pytest.raises(BadInput, match="holds VOC2007, not VOC2012"):
         voc_aug.splits(root)
 
 

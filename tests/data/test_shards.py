@@ -24,7 +24,7 @@ from atrous.data.shards.index import INDEX, members_of, scanned
 from atrous.data.shards.reading import Shards, open_shards, positions
 from atrous.data.shards.samples import member_stem, name_of
 from atrous.data.shards.writing import Files, order_of, packed, write_shards
-from atrous.data.source import FileSource, Source, opened, subset
+from atrous.data.source import Entry, FileSource, Source, opened, subset
 from atrous.formats import (
     decode_ids,
     encode_ids,
@@ -446,6 +446,17 @@ def test_compressed_shards_are_told(root: Path) -> None:
         open_shards(str(root), "train")
 
 
+def test_a_name_that_no_json_holds_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    source = FileSource(LABELS, (Entry("caf\udce9.png", image, (image,)),), _unread)
+    with pytest.raises(BadInput, match=r"^caf\\udce9.png: .* is not UTF-8: rename it"):
+        order_of(source)
+
+
+def _unread(entry: Entry, report: Report) -> Labelled:
+    raise AssertionError(f"{entry.name} was read")
+
+
 def test_a_shard_without_any_sample_is_told(tmp_path: Path) -> None:
     write_tar(tmp_path / "train-0.tar", {"readme.txt": b"x", "0.json": b"{}"})
     write_json(tmp_path / "classes.json", LABELS.to_json())
@@ -459,8 +470,10 @@ def test_a_shard_without_any_sample_is_told(tmp_path: Path) -> None:
         (None, "no classes.json or labels.json beside the shards"),
         ("{", "not whole JSON"),
         ("[]", "lists no classes"),
-        ('[{"name": "a"}]', "a class has file_id"),
-        ('[{"file_id": 1.5, "name": "a"}]', "a class has file_id"),
+        ('[{"name": "a"}]', "a class has an id"),
+        ('[{"file_id": 1.5, "name": "a"}]', "its id is 1.5, no whole number: a class has an id"),
+        ('[{"file_id": 1, "name": "a", "thing": "false"}]', "'false', neither true nor false"),
+        ('[{"file_id": 1, "name": null}]', "its name is None, not a line of text"),
         ('[{"file_id": 1, "name": "a"}, {"file_id": 1, "name": "b"}]', "more than one class"),
         ('{"classes": [{"id": 1, "name": "a"}], "ignore_label": []}', "ignore_label is"),
     ],
@@ -567,7 +580,7 @@ def test_the_name_of_a_shard_tells_its_split(name: str, split: str) -> None:
         ({"panoptic.png": CLASS_MAP}, r"c\.panoptic\.png: segment ids need an 8 bit RGB PNG"),
         ({"panoptic.png": PNG[:60]}, r"c\.panoptic\.png: "),
         ({"png": b"no photo"}, r"c\.png: not an image"),
-        ({"png": id_png(np.zeros((4, 4, 3), np.uint8))}, "is 4x4 but its label 3x4"),
+        ({"png": id_png(np.zeros((4, 4, 3), np.uint8))}, "the label is 3x4 but .* is 4x4"),
     ],
 )
 def test_a_damaged_sample_is_told_when_it_is_read(

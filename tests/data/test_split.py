@@ -15,9 +15,9 @@ from atrous.data.shapes import Shapes
 from atrous.data.source import Entry, FileSource, subset
 from atrous.data.split import (
     Shares,
-    divide,
     fraction,
     groups_of,
+    hashed,
     hashed_groups,
     listed,
     names_with_folders,
@@ -26,6 +26,19 @@ from atrous.data.split import (
     seeded,
 )
 from atrous.types import BadInput, Labelled, Report
+
+
+def divide(
+    names: list[str], *, val: float, test: float = 0.0, seed: int = 0
+) -> tuple[list[str], ...]:
+    """The names of each side."""
+    shares = Shares(val, test)
+    sides = hashed(names, shares=shares, seed=seed).tolist()
+    return tuple(
+        [name for name, own in zip(names, sides, strict=True) if own == side]
+        for side in range(len(shares.values))
+    )
+
 
 NAMES = st.lists(st.text(st.characters(exclude_characters="/\n\0", codec="utf-8"), min_size=1))
 
@@ -54,7 +67,7 @@ def test_a_share_outside_0_and_1_is_refused(val: float) -> None:
 
 def test_the_sample_of_coco_is_divided_as_its_readme_says(shared: Path) -> None:
     source = open_data(f"coco-panoptic={shared / 'data' / 'coco_things'}", "train")
-    train, val = divide((source.name(i) for i in range(len(source))), val=0.2)
+    train, val = divide([source.name(i) for i in range(len(source))], val=0.2)
     assert (len(train), len(val)) == (139, 38)
 
 
@@ -83,8 +96,31 @@ def test_a_list_is_named_after_an_at(tmp_path: Path) -> None:
     path.write_text(Shapes("train").name(7) + "\n")
     few = open_data("shapes", f"train@{path}")
     assert [few.name(i) for i in range(len(few))] == [Shapes("train").name(7)]
-    with pytest.raises(BadInput, match="no list of image names"):
-        open_data("shapes", f"train@{tmp_path / 'none.txt'}")
+
+
+def test_what_is_no_list_is_told_in_plain_words(tmp_path: Path) -> None:
+    for split, told in (
+        (f"train@{tmp_path}/none.txt", r"no list of image names \(no such file or directory\)"),
+        (f"train@{tmp_path}", r"no list of image names \(is a folder\)"),
+        (f"train@{tmp_path}/photo.png", r"no list of image names \(is no text\)"),
+        ("train@", "no list after the @: write train@lists/val.txt"),
+    ):
+        (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\0\0")
+        with pytest.raises(BadInput, match=told) as error:
+            open_data("shapes", split)
+        assert "Errno" not in str(error.value)
+
+
+def test_a_list_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    source = Shapes("train", size_hw=(33, 33), count=2)
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + source.name(1).encode() + b"\r\n")
+    assert listed(source, tmp_path / "list.txt").name(0) == source.name(1)
+
+
+def test_a_list_lies_at_home_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "few.txt").write_text(Shapes("train").name(7) + "\n")
+    assert len(open_data("shapes", "train@~/few.txt")) == 1
 
 
 def test_a_test_side_takes_what_lies_above_validation_and_moves_none_of_it() -> None:
@@ -175,3 +211,6 @@ def test_a_group_larger_than_every_side_is_refused() -> None:
 def test_a_side_without_an_image_is_refused() -> None:
     with pytest.raises(BadInput, match="no image of 2 is left for val"):
         require_no_empty_side(np.array([0, 0]), Shares(0.2))
+    told = "no image of 3 in 2 groups is left for val: try --stratify or another --seed"
+    with pytest.raises(BadInput, match=told):
+        require_no_empty_side(np.array([0, 0, 0]), Shares(0.2), groups=["a", "a", "b"])

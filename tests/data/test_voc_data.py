@@ -146,6 +146,50 @@ def test_an_empty_list_is_told(base: Path) -> None:
         open_voc(base, "train")
 
 
+@pytest.mark.parametrize("name", ["test", "own"])
+def test_an_empty_list_does_not_keep_another_split_from_opening(base: Path, name: str) -> None:
+    write_list(base / "ImageSets" / "Segmentation" / f"{name}.txt", [])
+    assert len(open_voc(base, "train")) == 2
+    assert splits(base) == {"train": 2, "val": 1} | ({"own": 0} if name == "own" else {})
+
+
+def test_a_name_twice_in_a_list_is_refused(base: Path) -> None:
+    write_list(base / "ImageSets/Segmentation/train.txt", [*LISTS["train"], "2007_000032 -1"])
+    with pytest.raises(BadInput, match=r"train\.txt: 2007_000032 stands in it 2 times: keep one"):
+        open_voc(base, "train")
+
+
+def test_names_with_dots_and_spaces_are_names(base: Path) -> None:
+    names = ["img.v2", "my photo", "my other photo"]
+    voc_tree(base, {"own": names})
+    lines = ["img.v2", "my photo", "JPEGImages/my other photo.jpg", "2007_000033.jpg  -1"]
+    write_list(base / "ImageSets" / "Segmentation" / "own.txt", lines)
+    source = open_voc(base, "own")
+    found = [source.name(i) for i in range(len(source))]
+    assert found == [f"{name}.jpg" for name in [*names, "2007_000033"]]
+    assert splits(base)["own"] == 4
+
+
+def test_a_line_of_photo_and_label_names_one_image(base: Path) -> None:
+    lines = [f"/JPEGImages/{n}.jpg /SegmentationClass/{n}.png" for n in LISTS["train"]]
+    write_list(base / "ImageSets" / "Segmentation" / "pairs.txt", lines)
+    found = [entry.name for entry in open_voc(base, "pairs").entries]
+    assert found == [f"{name}.jpg" for name in LISTS["train"]]
+
+
+def test_a_root_that_is_a_folder_off_is_told_the_right_one(base: Path) -> None:
+    with pytest.raises(BadInput, match=f"lies in {base}: give that folder"):
+        open_voc(base / "JPEGImages", "train")
+
+
+def test_the_names_of_what_is_there_do_not_flood_the_line(tmp_path: Path) -> None:
+    for letter in "abcdefgh":
+        (tmp_path / (letter * 120)).touch()
+    with pytest.raises(BadInput, match=r"found a+ \.\.\.: check the path") as error:
+        open_voc(tmp_path, "train")
+    assert len(str(error.value)) < len(str(tmp_path)) + 300
+
+
 @pytest.mark.parametrize(
     ("missing", "kind"),
     [

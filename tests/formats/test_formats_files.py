@@ -36,6 +36,14 @@ def test_json_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"a": 1}
 
 
+def test_a_name_that_is_not_utf8_is_text_but_no_json(tmp_path: Path) -> None:
+    write_text(tmp_path / "list.txt", "caf\udce9.png\n")
+    assert (tmp_path / "list.txt").read_bytes() == b"caf\xe9.png\n"
+    with pytest.raises(BadInput, match=r"^caf\\udce9.png: .* is not UTF-8: rename it$"):
+        write_json(tmp_path / "a.json", {"rows": [{"name": "caf\udce9.png", "area": 1}]})
+    assert names(tmp_path) == ["list.txt"]
+
+
 def test_json_holds_no_number_that_is_not_finite(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"miou": float("nan")})

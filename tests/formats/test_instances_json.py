@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import pickle
 import sys
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from atrous.formats import (
     runs_to_text,
     write_json,
 )
+from atrous.formats.instances import IsPanoptic
 from atrous.labels import Label, LabelSpace
 from atrous.types import BadInput, Fault, Instance, Instances
 
@@ -127,6 +129,70 @@ def test_index_goes_to_workers(opened: Callable[..., InstanceFile]) -> None:
     assert decode_mask(copy.of(7).items[0].runs, SIZE).tolist() == DOG_COLUMN
 
 
+def test_index_is_little_more_than_its_numbers(opened: Callable[..., InstanceFile]) -> None:
+    """Two bytes a coordinate and forty a mask; as lists of numbers they would be 450,000."""
+    pytest.importorskip("pycocotools")
+    outline = [k / 100 for k in range(50)]
+    masks = [DOG | {"id": i, "segmentation": [outline]} for i in range(1000)]
+    assert len(pickle.dumps(opened(document(*masks)))) < 1000 * (2 * len(outline) + 40) + 1000
+
+
+def test_a_part_has_its_own_images_alone(opened: Callable[..., InstanceFile]) -> None:
+    pytest.importorskip("pycocotools")
+    square = {"id": 3, "image_id": "b", "segmentation": [[0, 0, 2, 0, 2, 1.25, 0, 1.25]]}
+    runs = {"id": 4, "image_id": "b", "segmentation": MASK_B}
+    file = opened(document(DOG, DOG | square, CROWD, DOG | runs | {"area": None}))
+    choices: list[list[int | str]] = [["b"], [7], ["b", 7], []]
+    for ids in choices:
+        part = file.part(ids)
+        assert list(part.images) == ids
+        for image_id in part.images:
+            assert rows_of(part.of(image_id)) == rows_of(file.of(image_id))
+            assert part.areas(image_id) == file.areas(image_id)
+    assert len(pickle.dumps(file.part([]))) < len(pickle.dumps(file))
+
+
+def test_entries_are_the_rows_of_each_image(opened: Callable[..., InstanceFile]) -> None:
+    entries = opened(document(CROWD, DOG)).entries
+    assert (list(entries), len(entries), entries["b"]) == ([7, "b"], 2, ())
+    crowd, dog = entries[7]
+    assert crowd[:5] == (2, 1, True, None, None)
+    assert dog[:5] == (900100448263, 0, False, 2.5, None)
+    assert (crowd.mask, dog.mask) == (b"66", b"129")
+    with pytest.raises(KeyError):
+        entries[8]
+
+
+def test_claimed_areas_are_summed_up_by_class(opened: Callable[..., InstanceFile]) -> None:
+    more = DOG | {"id": 3, "area": 4}
+    file = opened(
+        document(
+            DOG,
+            CROWD,
+            more,
+            CROWD | {"id": 4, "image_id": "b", "area": 9},
+            images=[
+                *document()["images"],
+                {"id": 9, "file_name": "c.jpg", "height": 3, "width": 4},
+            ],
+        ),
+        report=lambda fault: None,
+    )
+    assert file.area_of({0}) == {7: 6.5, "b": 0, 9: 0}
+    assert math.isnan(file.area_of({0, 1})[7])
+
+
+def test_ids_may_be_beyond_64_bits(opened: Callable[..., InstanceFile]) -> None:
+    file = opened(document(DOG | {"id": 2**70}, CROWD))
+    assert [x.id for x in file.of(7).items] == [2**70, 2]
+
+
+def test_panoptic_json_is_told(opened: Callable[..., InstanceFile]) -> None:
+    row = {"image_id": 7, "file_name": "a.png", "segments_info": []}
+    with pytest.raises(IsPanoptic, match=r"truth\.json: is COCO panoptic"):
+        opened(document(row))
+
+
 BAD_ROWS: list[tuple[dict[str, Any], str]] = [
     (DOG | {"image_id": 8}, "annotation 900100448263: image 8 is not among"),
     (DOG | {"image_id": [7]}, r"annotation 900100448263: image \[7\] is not among"),
@@ -142,6 +208,9 @@ BAD_ROWS: list[tuple[dict[str, Any], str]] = [
     (DOG | {"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "a polygon has 7 numbers"),
     (DOG | {"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "corner lies at nan"),
     (DOG | {"segmentation": [[1, 2, 3, 4, 5, 10**9]]}, "corner lies at 1000000000"),
+    (DOG | {"segmentation": [[1, 2, 3, 4, 5, 10**400]]}, "corner lies at 10000"),
+    (DOG | {"segmentation": [[1, 2, 3, 4, 5, True]]}, "a polygon is no list of numbers"),
+    (DOG | {"segmentation": [POLYGON[0], [1, 2, 3, 4, 5, -7e4]]}, "corner lies at -70000.0"),
     (DOG | {"segmentation": {"size": [4, 3], "counts": "66"}}, r"size is \[4, 3\] but .*\[3, 4\]"),
     (DOG | {"segmentation": {"counts": "66"}}, "size is None"),
     (DOG | {"segmentation": {"size": [3, 4]}}, "counts are neither"),

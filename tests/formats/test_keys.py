@@ -21,6 +21,20 @@ def test_stems_pair_folders(tmp_path: Path) -> None:
     assert list(stem_files(tmp_path, ".txt")) == ["a"]
 
 
+def test_links_count_as_files_where_they_lead_to_one(tmp_path: Path) -> None:
+    touch(tmp_path, "far/a.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "far" / "a.png")
+    (tmp_path / "c.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "d.png").symlink_to(tmp_path / "d.png")
+    (tmp_path / "e.png").symlink_to(tmp_path / "far")
+    assert list(stem_files(tmp_path)) == ["b"]
+
+
+def test_files_that_need_not_be_there_are_none(tmp_path: Path) -> None:
+    assert stem_files(tmp_path, needed=False) == {}
+    assert stem_files(tmp_path / "gone", needed=False) == {}
+
+
 def test_a_folder_without_the_files_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no \*\.png in it: name the folder"):
         stem_files(tmp_path)

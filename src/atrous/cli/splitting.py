@@ -61,7 +61,7 @@ def split(
         by_name.require_divisible(groups, shares)
     else:
         sides = hashed(groups, shares=shares, seed=seed)
-        by_name.require_no_empty_side(sides, shares)
+        by_name.require_no_empty_side(sides, shares, groups=groups if group_by else ())
     if not quiet:
         print(summary(data, split, source), file=sys.stderr)
     rows: list[dict[str, Any]] = []

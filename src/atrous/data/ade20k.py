@@ -16,14 +16,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from atrous.data.finding import all_stuff, base_or_hint, by_stem, require_folder
+from atrous.data.finding import all_stuff, base_of, by_stem, require_folder
 from atrous.data.source import Entry, FileSource
-from atrous.formats import read_ade20k, read_classes
+from atrous.formats import image_files, read_ade20k, read_classes
 from atrous.labels import ADE20K, ADE20K_IGNORED, LabelSpace
 from atrous.types import BadInput, Labelled, Report, refuse
 
-SPLITS = {"training": "training", "train": "training", "validation": "validation"}
-SPLITS["val"] = "validation"
+ALIASES = {"train": "training", "val": "validation"}
+"""What a split may be called, and the split that it then is."""
 _CLASSES, _INSTANCES = "annotations", "annotations_instance"
 
 
@@ -33,8 +33,9 @@ def splits(root: Path) -> dict[str, int]:
     Raises: BadInput if there is no such tree.
     """
     base = _base(root)
-    names = [name for name in ("training", "validation") if (base / _CLASSES / name).is_dir()]
-    return {name: _count(base / "images" / name) for name in names}
+    names = [name for name in ALIASES.values() if (base / _CLASSES / name).is_dir()]
+    images = {name: base / "images" / name for name in names}
+    return {k: len(image_files(path)) if path.is_dir() else 0 for k, path in images.items()}
 
 
 def panoptic_splits(root: Path) -> dict[str, int]:
@@ -80,10 +81,11 @@ def _read_both(entry: Entry, report: Report) -> Labelled:
 
 def _entries(root: Path, split: str, kinds: tuple[str, ...], report: Report) -> tuple[Entry, ...]:
     base = _base(root)
-    if split not in SPLITS:
+    name = ALIASES.get(split, split)
+    if name not in ALIASES.values():
         what = "has no labels" if split in ("test", "testing") else "is no split"
         raise BadInput(f"{root}: {split!r} {what}: choose training or validation by --split")
-    images, *folders = [base / kind / SPLITS[split] for kind in ("images", *kinds)]
+    images, *folders = [base / kind / name for kind in ("images", *kinds)]
     for folder in (images, *folders):
         require_folder(folder, root=base, mend=_mend(folder))
     return by_stem(images, tuple(folders), report)
@@ -97,8 +99,4 @@ def _mend(folder: Path) -> str:
 
 def _base(root: Path) -> Path:
     below = ("ADEChallengeData2016",)
-    return base_or_hint(root, has=(_CLASSES,), below=below, what="ADE20K (SceneParse150)")
-
-
-def _count(folder: Path) -> int:
-    return sum(path.suffix == ".jpg" for path in folder.iterdir()) if folder.is_dir() else 0
+    return base_of(root, has=(_CLASSES,), below=below, what="ADE20K (SceneParse150)")

@@ -13,10 +13,20 @@ Source: Brostow et al., "Semantic object classes in video", 2009; Badrinarayanan
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from atrous.data.finding import base_or_hint, paired, photos, require_folder, require_split
+from atrous.data.finding import (
+    base_of,
+    listed_lines,
+    paired,
+    photos,
+    require_folder,
+    require_split,
+    stem_of,
+    whole_key,
+)
 from atrous.data.source import Entry, FileSource
 from atrous.formats import read_classes, stem_files
 from atrous.labels import CAMVID, CAMVID_IGNORED
@@ -40,10 +50,12 @@ def splits(root: Path) -> dict[str, int]:
     Raises: BadInput if there is no such tree, or if a list makes no sense.
     """
     places = _places(_base(root))
+    images = {name: photos(place.images) for name, place in places.items() if place.images.is_dir()}
     return {
-        name: len(_listed(place.names)) if place.names.is_file() else len(photos(place.images))
-        for name, place in places.items()
-        if place.images.is_dir()
+        name: len(_listed(places[name].names, found))
+        if places[name].names.is_file()
+        else len(found)
+        for name, found in images.items()
     }
 
 
@@ -71,7 +83,7 @@ def _read(entry: Entry, report: Report) -> Labelled:
 def _entries(place: _Place, report: Report) -> tuple[Entry, ...]:
     images, labels = photos(place.images), stem_files(place.truths)
     if place.names.is_file():
-        pairs = _listed(place.names)
+        pairs = _listed(place.names, images)
     else:
         pairs = {key: key for key in sorted(images.keys() | labels.keys())}
     return paired(
@@ -83,25 +95,24 @@ def _entries(place: _Place, report: Report) -> tuple[Entry, ...]:
     )
 
 
-def _listed(path: Path) -> dict[str, str]:
+def _listed(path: Path, images: Collection[str]) -> dict[str, str]:
     """Stem of each photo -> stem of its class map; one name for both where a line has only one.
 
-    The oldest lists of SegNet have all pairs on one line.
+    A line that is the name of a photo in `images` is one name, spaces and all. The oldest lists of
+    SegNet have all pairs on one line.
     """
-    try:
-        lines = [line.replace(";", " ").split() for line in path.read_text("utf-8-sig").split("\n")]
-    except (OSError, UnicodeDecodeError):
-        raise BadInput(f"{path}: cannot be read: copy this list of the split again") from None
-    stems = [PurePosixPath(word).stem for line in lines for word in line]
+    texts = [line.replace(";", " ").strip() for line in listed_lines(path)]
+    wholes = [whole_key(text, images) for text in texts]
+    lines = [[key] if key else text.split() for key, text in zip(wholes, texts, strict=True)]
+    stems = [word if word in images else stem_of(word) for line in lines for word in line]
     if all(len(line) < 2 for line in lines):
         pairs = list(zip(stems, stems, strict=True))
     elif all(len(line) % 2 == 0 for line in lines):
         pairs = list(zip(stems[::2], stems[1::2], strict=True))
     else:
         raise BadInput(f"{path}: a photo stands without its class map: a line is PHOTO CLASSMAP")
-    if not pairs or len(dict(pairs)) < len(pairs):
-        what = "a photo stands twice" if pairs else "names no photo"
-        raise BadInput(f"{path}: {what}: copy this list of the split again")
+    if len(dict(pairs)) < len(pairs):
+        raise BadInput(f"{path}: a photo stands twice: copy this list of the split again")
     return dict(pairs)
 
 
@@ -124,4 +135,4 @@ def _places(base: Path) -> dict[str, _Place]:
 def _base(root: Path) -> Path:
     has = [f"{name}annot" for name in _OFFICIAL] + [f"labels/{name}" for name in _OFFICIAL]
     below = ("CamVid", "SegNet/CamVid")
-    return base_or_hint(root, has=has, below=below, what="CamVid in SegNet's classes")
+    return base_of(root, has=has, below=below, what="CamVid in SegNet's classes")

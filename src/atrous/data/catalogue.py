@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from atrous.data import (
@@ -34,29 +35,31 @@ from atrous.types import BadInput, Report, refuse
 class DataSet:
     """How a data set in files is opened.
 
-    open    its root, a split and a report -> the split; strict unless the report returns
-    splits  its root -> name and number of images of each split
+    open     its root, a split and a report -> the split; strict unless the report returns
+    splits   its root -> name and number of images of each split
+    aliases  what else a split may be called -> its name in `splits`
     """
 
     open: Callable[[Path, str, Report], FileSource]
     splits: Callable[[Path], dict[str, int]]
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 DATA_SETS: dict[str, DataSet] = {
     "coco-panoptic": DataSet(coco.open_coco, coco.splits),
     "coco-instances": DataSet(coco_instances.open_coco_instances, coco_instances.splits),
     "coco-voc": DataSet(coco_voc.open_coco_voc, coco_voc.splits),
-    "ade20k": DataSet(ade20k.open_ade20k, ade20k.splits),
-    "ade20k-panoptic": DataSet(ade20k.open_ade20k_panoptic, ade20k.panoptic_splits),
+    "ade20k": DataSet(ade20k.open_ade20k, ade20k.splits, ade20k.ALIASES),
+    "ade20k-panoptic": DataSet(ade20k.open_ade20k_panoptic, ade20k.panoptic_splits, ade20k.ALIASES),
     "folder": DataSet(folder.open_folder, folder.splits),
     "cityscapes": DataSet(cityscapes.open_cityscapes, cityscapes.splits),
     "cityscapes-train-ids": DataSet(cityscapes.open_train_ids, cityscapes.splits),
-    "mapillary": DataSet(mapillary.open_mapillary, mapillary.splits),
-    "mapillary-v2": DataSet(mapillary.open_mapillary_v2, mapillary.splits),
-    "kitti": DataSet(kitti.open_kitti, kitti.splits),
+    "mapillary": DataSet(mapillary.open_mapillary, mapillary.splits, mapillary.ALIASES),
+    "mapillary-v2": DataSet(mapillary.open_mapillary_v2, mapillary.splits, mapillary.ALIASES),
+    "kitti": DataSet(kitti.open_kitti, kitti.splits, kitti.ALIASES),
     "camvid": DataSet(camvid.open_camvid, camvid.splits),
     "voc": DataSet(voc.open_voc, voc.splits),
-    "voc-aug": DataSet(voc_aug.open_voc_aug, voc_aug.splits),
+    "voc-aug": DataSet(voc_aug.open_voc_aug, voc_aug.splits, voc_aug.ALIASES),
     "sbd": DataSet(sbd.open_sbd, sbd.splits),
     "pascal-context-59": DataSet(context.open_context_59, context.splits),
     "pascal-context-60": DataSet(context.open_context_60, context.splits),
@@ -76,9 +79,11 @@ def open_data(spec: str, split: str) -> Source:
     Raises: BadInput for an unknown name (the nearest is suggested), a folder without the data, or
     a list that does not belong to it.
     """
-    split, at, names = split.partition("@")
-    whole = _whole(spec, split)
-    return listed(whole, Path(names)) if at else whole
+    name, at, names = split.partition("@")
+    if at and not names:
+        raise BadInput(f"--split {split}: no list after the @: write {name}@lists/val.txt, say")
+    whole = _whole(spec, name)
+    return listed(whole, Path(os.path.expanduser(names))) if at else whole
 
 
 def data_set(spec: str) -> tuple[DataSet, Path] | None:
@@ -100,9 +105,10 @@ def data_set(spec: str) -> tuple[DataSet, Path] | None:
     if name == SHARDS:
         what = "shards are no files one by one"
         raise BadInput(f"--data {spec}: {what}: give the data set that they were made of")
-    if not Path(path).is_dir():
+    root = Path(os.path.expanduser(path))  # no shell does so after a "="
+    if not root.is_dir():
         raise BadInput(f"{path}: no such folder: check the path after {name}=")
-    return DATA_SETS[name], Path(path)
+    return DATA_SETS[name], root
 
 
 def summary(spec: str, split: str, source: Source) -> str:
@@ -127,7 +133,7 @@ def summary(spec: str, split: str, source: Source) -> str:
 def _whole(spec: str, split: str) -> Source:
     name, _, place = spec.partition("=")
     if name == SHARDS and place:
-        return open_shards(place, split)
+        return open_shards(os.path.expanduser(place), split)
     found = data_set(spec)
     return _shapes(split) if found is None else found[0].open(found[1], split, refuse)
 
@@ -138,6 +144,9 @@ def _others(spec: str, split: str) -> str:
         counts = _counts(spec)
     except Exception:  # a line of words must not end a run
         return ""
+    name = spec.partition("=")[0]
+    aliases = DATA_SETS[name].aliases if name in DATA_SETS else {}
+    split = split if split in counts else aliases.get(split, split)
     own = {split} if split in counts else {f"{split}{name[-4:]}" for name in counts}  # val2017
     rest = ", ".join(f"{name} {words}" for name, words in counts.items() if name not in own)
     return f" (also {rest})" if rest else ""
@@ -147,7 +156,8 @@ def _counts(spec: str) -> dict[str, str]:
     """Split -> its size in words."""
     name, _, place = spec.partition("=")
     if name == SHARDS:
-        return {k: _several(len(v), "shard") for k, v in shards_of(place).items()}
+        shards = shards_of(os.path.expanduser(place))
+        return {k: _several(len(v), "shard") for k, v in shards.items()}
     found = data_set(spec)
     counts = {k: COUNTS[k] for k in SHAPES_SPLITS} if found is None else found[0].splits(found[1])
     return {k: f"{v:,}" for k, v in counts.items()}

@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from atrous.data.finding import all_stuff, base_or_hint, paired, require_folder, require_split
+from atrous.data.finding import all_stuff, base_of, paired, require_folder, require_split
 from atrous.data.source import Entry, FileSource
 from atrous.formats import read_cityscapes, read_classes
 from atrous.labels import (
@@ -236,7 +236,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _base(root: Path) -> Path:
-    return base_or_hint(root, has=(*_FOLDERS, *_ARCHIVES), what="Cityscapes")
+    return base_of(root, has=(*_FOLDERS, *_ARCHIVES), what="Cityscapes")
 
 
 def _folder(base: Path, kind: str, split: str) -> Path:

@@ -26,7 +26,8 @@ from pathlib import Path
 
 from atrous.data.coco import Listing, chosen
 from atrous.data.source import Entry, FileSource
-from atrous.formats import ImageKey, InstanceFile, contents, flatten, open_instances, read_json
+from atrous.formats import ImageKey, InstanceFile, flatten, open_instances, read_json
+from atrous.formats.instances import IsPanoptic
 from atrous.formats.layers import grounded, smaller_first, with_ground
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, Fault, Instances, Labelled, Report, refuse
@@ -109,9 +110,11 @@ def read_file(place: Place, root: Path, report: Report) -> InstanceFile:
 
     Raises: BadInput if it is of another form, or lists no images or classes.
     """
-    if b'"segments_info"' in contents(place.json)[1]:
-        raise BadInput(f"{place.json}: is COCO panoptic: open it as coco-panoptic={root}")
-    file = open_instances(place.json, report=report)
+    try:
+        file = open_instances(place.json, report=report)
+    except IsPanoptic:
+        what = f"is COCO panoptic: open it as coco-panoptic={root}"
+        raise BadInput(f"{place.json}: {what}") from None
     if not file.images:
         raise BadInput(f"{place.json}: lists no image: export it again, with images")
     return file

@@ -9,9 +9,10 @@ Source: DeepLabv3, section 4 ("Pretrained on COCO"); the sum over an image is ou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
+from math import isnan
 from pathlib import Path
 
 from atrous.data.coco_instances import entries_of, laid, place_of, read_file, splits
@@ -49,7 +50,9 @@ def open_coco_voc(root: Path, split: str, report: Report = refuse) -> FileSource
     if not classes:
         names = ", ".join(label.name for label in file.labels.labels[:4])
         raise BadInput(f"{place.json}: has {names}, ..., no class of VOC: use coco-instances")
-    kept = [x for x in file.images.values() if _area(file, x.id, classes) > LEAST_PIXELS]
+    claimed = file.area_of(classes)
+    areas = {i: _counted(file, i, classes) if isnan(x) else x for i, x in claimed.items()}
+    kept = [x for x in file.images.values() if areas[x.id] > LEAST_PIXELS]
     if not kept:
         what = f"no image has more than {LEAST_PIXELS} pixels of VOC's classes"
         raise BadInput(f"{place.json}: {what}: use coco-instances")
@@ -75,12 +78,8 @@ def _read(
     return laid(replace(found, items=tuple(mapped)), VOC, 0)
 
 
-def _area(file: InstanceFile, image_id: int | str, classes: Mapping[int, int]) -> float:
-    """Pixels of VOC's classes, as the file claims them, or counted where it does not."""
-    rows = [x for x in file.entries[image_id] if x.class_id in classes]
-    known = [x.area for x in rows if x.area is not None]
-    if len(known) == len(rows):
-        return sum(known)
+def _counted(file: InstanceFile, image_id: int | str, classes: Collection[int]) -> float:
+    """Pixels of VOC's classes, where the file does not claim them."""
     masks = file.of(image_id, _told_on_reading).items
     return float(sum(area(x.runs) for x in masks if x.class_id in classes))
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from atrous.data.finding import base_of, paired, photos, require_folder, require_split
 from atrous.data.source import Entry, FileSource
-from atrous.data.voc import Truths, files_of, image_names, photo_path, read_maps
-from atrous.formats import read_label_map
+from atrous.data.voc import Truths, counted, image_names, photo_path, read_maps
+from atrous.formats import read_label_map, stem_files
 from atrous.formats.values import Meaning, labelled_by, values_in
 from atrous.labels import (
     PASCAL_CONTEXT_59,
@@ -59,7 +59,7 @@ def splits(root: Path) -> dict[str, int]:
     Raises: BadInput if there is no VOC 2010 or no list.
     """
     lists = _lists(_voc(root))
-    return {name: len(image_names(path)) for name, path in lists.items()}
+    return {name: counted(path) for name, path in lists.items()}
 
 
 def open_context_59(root: Path, split: str, report: Report = refuse) -> FileSource:
@@ -111,10 +111,11 @@ def _open(
     require_split(split, dict.fromkeys(lists, 0), place.voc)
     photo_folder = place.voc / "JPEGImages"
     require_folder(photo_folder, root=place.voc, mend="unpack VOCtrainval_03-May-2010.tar again")
-    truths: Truths = {k: (path,) for k, path in files_of(place.labels, place.ending).items()}
+    maps, images = stem_files(place.labels, place.ending, needed=False), photos(photo_folder)
+    truths: Truths = {key: (path,) for key, path in maps.items()}
     entries = paired(
-        image_names(lists[split]),
-        photos(photo_folder),
+        image_names(lists[split], images),
+        images,
         truths,
         expected=lambda k: (photo_path(place.voc, k), place.labels / f"{k}{place.ending}"),
         report=report,
@@ -144,7 +145,7 @@ def _place(root: Path) -> _Place:
 def _lists(voc: Path) -> dict[str, Path]:
     """Name -> list; the converted tree's own, else those of VOC 2010, which are the same."""
     for folder in (voc / "ImageSets" / "SegmentationContext", voc / "ImageSets" / "Main"):
-        lists = files_of(folder, ".txt")
+        lists = stem_files(folder, ".txt", needed=False)
         if found := [n for n in _SPLITS if n in lists]:
             return {name: lists[name] for name in found}
     what = "no ImageSets/Main/train.txt and val.txt"

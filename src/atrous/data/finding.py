@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from atrous.data.source import Entry
 from atrous.formats import image_files, stem_files
+from atrous.formats.keys import folder_names
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, Fault, Report
+
+LISTED = 120
+"""Characters of the names of what lies in a folder, in an error."""
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".mat")
 
 
 def base_of(root: Path, *, has: Collection[str], below: Collection[str] = (), what: str) -> Path:
@@ -19,15 +25,22 @@ def base_of(root: Path, *, has: Collection[str], below: Collection[str] = (), wh
     below  where else to look, such as "VOCdevkit/VOC2012"
     what   the name of the data set, for the error
 
-    Raises: BadInput if it is none of them; the message says what was looked for and what is there.
+    Raises: BadInput if it is none of them; the message names the right folder if `root` is one or
+    two off, or an archive that is still packed, or else what was looked for and what is there.
     """
     if not root.is_dir():
         raise BadInput(f"{root}: no such folder: give the folder that holds {what}")
     for folder in (root, *(root / name for name in below)):
-        if any((folder / name).exists() for name in has):
+        if _holds(folder, has):
             return folder
-    there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
-    wanted = " or ".join(f"{name}" for name in has)
+    here, inside = root.absolute(), folder_names(root)
+    for folder in (here.parent, here.parent.parent, *(here / name for name in inside)):
+        if _holds(folder, has):
+            raise BadInput(f"{root}: {what} lies in {folder}: give that folder")
+    if packed := _archives(root):
+        raise BadInput(f"{root}: {what} is still packed: unzip {packed} there")
+    there = _shortened(", ".join(sorted(os.listdir(root))[:8]) or "nothing")
+    wanted = " or ".join(has)
     raise BadInput(f"{root}: no {what}: looked for {wanted}, found {there}: check the path")
 
 
@@ -38,19 +51,35 @@ def require_split(split: str, splits: Mapping[str, int], root: Path) -> None:
         raise BadInput(f"{root}: no split {split!r}: there is {known}: choose one by --split")
 
 
-def listed_names(path: Path) -> tuple[str, ...]:
-    """The first word of each line of a list of images, without folders' slashes or suffix changed.
+def listed_lines(path: Path) -> tuple[str, ...]:
+    """The lines of a list of images, without those that are empty and the spaces around them.
 
     Raises: BadInput if the list cannot be read or is empty.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError:
         raise BadInput(f"{path}: cannot be read: this list names the images of a split") from None
-    names = tuple(line.split()[0] for line in lines if line.strip())
-    if not names:
+    if "\0" in text:
+        raise BadInput(f"{path}: cannot be read: this list is no text: copy it again")
+    lines = tuple(line.strip() for line in text.split("\n") if line.strip())
+    if not lines:
         raise BadInput(f"{path}: names no image: copy the list again")
-    return names
+    return lines
+
+
+def whole_key(line: str, known: Collection[str]) -> str | None:
+    """The image of `known` that a whole line names, spaces and all; None if there is none."""
+    if any("/" in word for word in line.split()[1:]):  # photo and label
+        return None
+    name = line.rpartition("/")[2]
+    return next((key for key in (name, stem_of(name)) if key in known), None)
+
+
+def stem_of(name: str) -> str:
+    """A name of a list without folders, and without suffix if that is one of image or label."""
+    path = PurePosixPath(name)
+    return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
 
 def photos(folder: Path) -> dict[str, Path]:
@@ -112,28 +141,6 @@ def by_stem(images: Path, folders: tuple[Path, ...], report: Report) -> tuple[En
     return paired(sorted(keys), found, truths, expected=expected, report=report)
 
 
-def base_or_hint(
-    root: Path, *, has: Collection[str], below: Collection[str] = (), what: str
-) -> Path:
-    """`base_of`, whose error also knows a root that is a folder or two off, and unopened archives.
-
-    Raises: BadInput as `base_of` does.
-    """
-    try:
-        return base_of(root, has=has, below=below, what=what)
-    except BadInput:
-        if not root.is_dir():
-            raise
-        here = root.absolute()
-        inside = sorted(path for path in here.iterdir() if path.is_dir())
-        for folder in (here.parent, here.parent.parent, *inside):
-            if any((folder / name).exists() for name in has):
-                raise BadInput(f"{root}: {what} lies in {folder}: give that folder") from None
-        if packed := _archives(root):
-            raise BadInput(f"{root}: {what} is still packed: unzip {packed} there") from None
-        raise
-
-
 def require_folder(folder: Path, *, root: Path, mend: str, archives: str = "*.zip") -> None:
     """Raises BadInput if there is no such folder; its mend names an archive that is still packed.
 
@@ -147,6 +154,14 @@ def require_folder(folder: Path, *, root: Path, mend: str, archives: str = "*.zi
 def all_stuff(labels: LabelSpace) -> LabelSpace:
     """The same classes, none a thing: class maps do not tell two things of a class apart."""
     return LabelSpace(tuple(replace(label, is_thing=False) for label in labels.labels))
+
+
+def _holds(folder: Path, names: Collection[str]) -> bool:
+    return any((folder / name).exists() for name in names)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LISTED else f"{text[: LISTED - 4]} ..."
 
 
 def _archives(root: Path, names: str = "*.zip") -> str:

@@ -24,9 +24,11 @@ from typing import Any
 import numpy as np
 
 from atrous.data import coco_instances
+from atrous.data.classlist import classes_of_rows, require_for_class_maps
 from atrous.data.finding import all_stuff, base_of, by_stem, require_folder, require_split
 from atrous.data.source import Entry, FileSource
 from atrous.formats import image_files, read_classes, read_json
+from atrous.formats.keys import folder_names
 from atrous.formats.values import (
     Meaning,
     Stored,
@@ -51,30 +53,36 @@ def splits(root: Path) -> dict[str, int]:
     """
     if _is_coco(root):
         return coco_instances.splits(root)
-    base = base_of(root, has=("images",), what="data set of the form `folder`")
-    inside = sorted(path for path in (base / "images").iterdir() if path.is_dir())
-    folders = [path for path in inside if not path.name.startswith(".")]
-    if not folders:
-        return {"train": len(image_files(base / "images"))}
-    return {path.name: len(image_files(path)) for path in folders}
+    images = _images(root)
+    names = _split_folders(images)
+    if not names:
+        return {"train": len(image_files(images))}
+    return {name: len(image_files(images / name)) for name in names}
 
 
 def open_folder(root: Path, split: str, report: Report = refuse) -> FileSource:
     """Lists a split; photos and label PNGs are read sample by sample.
 
-    report  hears of photos without a label, and of labels without a photo
+    report  hears of photos without a label, of labels without a photo, and of photos that lie
+            beside the folders of splits and so are in none
 
     Raises: BadInput if a folder or the list of classes is missing or wrong.
     """
     if _is_coco(root):
         return coco_instances.open_coco_instances(root, split, report)
-    require_split(split, splits(root), root)
+    images = _images(root)
+    names = _split_folders(images)
+    require_split(split, dict.fromkeys(names or ("train",), 0), root)
     space, ignored = _classes(root)
     has_instances = (root / "instances").is_dir()
     if has_instances and not space.is_thing.any():
         mend = 'write "thing": true to each class of things in classes.json'
         raise BadInput(f"{root / 'instances'}: no class is a thing: {mend}")
-    entries = _entries(root, split, ("labels", "instances")[: 1 + has_instances], report)
+    for path in image_files(images) if names else ():
+        what = f"lies beside the folders of splits, {', '.join(names[:4])}: move it into one"
+        report(Fault("photos beside the folders of splits", f"{path}: {what}"))
+    kinds = ("labels", "instances")[: 1 + has_instances]
+    entries = _entries(root, split if names else ".", kinds, report)
     labels = space if has_instances else all_stuff(space)
     read = _read_instances if has_instances else _read
     return FileSource(labels, entries, partial(read, labels=labels, ignored=frozenset({ignored})))
@@ -89,17 +97,14 @@ def folder_classes(path: Path) -> tuple[LabelSpace, int]:
     rows = data.get("classes") if isinstance(data, dict) else None
     if not isinstance(rows, list) or not rows:
         raise BadInput(f'{path}: write {{"classes": [{{"id": 0, "name": "road"}}, ...]}}')
-    colours = distinct_colours(len(rows))
-    labels = tuple(_label(row, colours[i], path) for i, row in enumerate(rows))
+    space = classes_of_rows(rows, source=path)
+    require_for_class_maps(space, source=path)
     ignored = data.get("ignore_label", IGNORED)
     if type(ignored) is not int:
         raise BadInput(f"{path}: ignore_label is {ignored!r}: give a whole number, such as 255")
-    if clash := [label.name for label in labels if label.file_id == ignored]:
+    if clash := [label.name for label in space.labels if label.file_id == ignored]:
         raise BadInput(f"{path}: ignore_label {ignored} is the class {clash[0]!r}: take another")
-    try:
-        return LabelSpace(labels), ignored
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
+    return space, ignored
 
 
 def _is_coco(root: Path) -> bool:
@@ -108,9 +113,20 @@ def _is_coco(root: Path) -> bool:
     return is_there and bool(coco_instances.places(root))
 
 
+def _images(root: Path) -> Path:
+    return base_of(root, has=("images",), what="data set of the form `folder`") / "images"
+
+
+def _split_folders(images: Path) -> list[str]:
+    """The folders of splits; none where photos lie in `images` itself and in no folder of it."""
+    names = folder_names(images)
+    is_flat = names and image_files(images) and not any(image_files(images / n) for n in names)
+    return [] if is_flat else names
+
+
 def _entries(root: Path, split: str, kinds: tuple[str, ...], report: Report) -> tuple[Entry, ...]:
-    is_flat = not (root / "images" / split).is_dir()
-    images, *folders = [root / k if is_flat else root / k / split for k in ("images", *kinds)]
+    """Those of a split; `split` is "." where there are no folders of splits."""
+    images, *folders = [root / kind / split for kind in ("images", *kinds)]
     for folder in folders:
         require_folder(folder, root=root, mend=f"put a PNG there for each photo of {images}")
     return by_stem(images, tuple(folders), report)
@@ -217,18 +233,6 @@ def _classes(root: Path) -> tuple[LabelSpace, int]:
         what = f"{len(names)} classes: write 1 to {IGNORED} names, or classes.json"
         raise BadInput(f"{plain}: {what}")
     colours = distinct_colours(len(names))
-    labels = (Label(name, colours[i], False, i) for i, name in enumerate(names))
-    return LabelSpace(tuple(labels)), IGNORED
-
-
-def _label(row: Any, colour: tuple[int, int, int], path: Path) -> Label:
-    try:
-        red, green, blue = bytes(row.get("color", colour))  # bytes refuses all but 0..255
-        if type(row["id"]) is not int:
-            raise TypeError(f"{row['id']!r} is no whole number")
-        is_thing = row.get("thing", row.get("isthing", False))
-        if is_thing not in (False, True):
-            raise TypeError(f"{is_thing!r} is neither true nor false")
-        return Label(str(row["name"]), (red, green, blue), bool(is_thing), row["id"])
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path}: {row}: a class has an id, a name and maybe a color") from error
+    labels = LabelSpace(tuple(Label(x, colours[i], False, i) for i, x in enumerate(names)))
+    require_for_class_maps(labels, source=plain)
+    return labels, IGNORED

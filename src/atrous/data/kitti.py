@@ -18,7 +18,7 @@ from pathlib import Path
 
 from atrous.data.finding import (
     all_stuff,
-    base_or_hint,
+    base_of,
     paired,
     photos,
     require_folder,
@@ -29,6 +29,8 @@ from atrous.formats import read_classes, read_kitti, stem_files
 from atrous.labels import CITYSCAPES, CITYSCAPES_IGNORED
 from atrous.types import BadInput, Labelled, Report, refuse
 
+ALIASES = {"train": "training"}
+"""What a split may be called, and the split that it then is."""
 _STUFF = all_stuff(CITYSCAPES)
 
 
@@ -51,7 +53,7 @@ def open_kitti(root: Path, split: str, report: Report = refuse) -> FileSource:
     base = _base(root)
     if split == "testing":
         raise BadInput(f"{base / split}: its labels are not public: open the split training")
-    if split not in ("train", "training"):
+    if ALIASES.get(split, split) != "training":
         require_split(split, splits(root), root)
     folder = base / "training"
     kind = "instance" if (folder / "instance").is_dir() else "semantic"
@@ -92,4 +94,4 @@ def _photos(folder: Path, labelled: Collection[str] = ()) -> dict[str, Path]:
 
 def _base(root: Path) -> Path:
     names = [f"training/{name}" for name in ("image_2", "instance", "semantic")]
-    return base_or_hint(root, has=names, below=("data_semantics",), what="KITTI semantics")
+    return base_of(root, has=names, below=("data_semantics",), what="KITTI semantics")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from atrous.data.finding import (
     all_stuff,
-    base_or_hint,
+    base_of,
     paired,
     photos,
     require_folder,
@@ -38,7 +38,8 @@ from atrous.labels import LabelSpace
 from atrous.types import BadInput, Labelled, Report, refuse
 
 _CONFIGS = {"v1.2": ("config_v1.2.json", "config.json"), "v2.0": ("config_v2.0.json",)}
-_OFFICIAL = {"train": "training", "val": "validation", "test": "testing"}
+ALIASES = {"train": "training", "val": "validation", "test": "testing"}
+"""What a split may be called, and the split that it then is."""
 _KINDS = ("instances", "labels")
 
 
@@ -108,11 +109,11 @@ def _read_classes(
 
 
 def _split_folder(base: Path, split: str) -> Path:
-    name = _OFFICIAL.get(split, split)
+    name = ALIASES.get(split, split)
     if name == "testing":
         what = "the labels of testing are not public"
         raise BadInput(f"{base / name}: {what}: open training or validation")
-    if name not in _OFFICIAL.values():
+    if name not in ALIASES.values():
         require_split(split, splits(base), base)
     mend = f"unzip the archive of Mapillary Vistas in {base}"
     require_folder(base / name / "images", root=base, mend=mend)
@@ -151,4 +152,4 @@ def _config(base: Path, version: str) -> Path | None:
 def _base(root: Path) -> Path:
     lists = [name for names in _CONFIGS.values() for name in names]
     has = (*lists, "training/images", "validation/images")
-    return base_or_hint(root, has=has, what="Mapillary Vistas")
+    return base_of(root, has=has, what="Mapillary Vistas")

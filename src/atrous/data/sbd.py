@@ -16,13 +16,14 @@ Source: Hariharan et al. 2011; the lists of Hariharan et al. 2014 (SDS).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
 from atrous.data.finding import base_of, paired, photos, require_folder, require_split
 from atrous.data.source import Entry, FileSource
-from atrous.data.voc import files_of, image_names
-from atrous.formats import read_sbd
+from atrous.data.voc import image_names
+from atrous.formats import read_sbd, stem_files
 from atrous.labels import VOC, LabelSpace
 from atrous.types import BadInput, Labelled, Report, refuse
 
@@ -39,7 +40,7 @@ def splits(root: Path) -> dict[str, int]:
 
     Raises: BadInput if there is no SBD, or its lists are missing.
     """
-    return {name: len(names) for name, names in _splits(root, sbd_base(root)).items()}
+    return {name: len(names) for name, names in _splits(root, sbd_base(root), ()).items()}
 
 
 def open_sbd(root: Path, split: str, report: Report = refuse) -> FileSource:
@@ -50,16 +51,18 @@ def open_sbd(root: Path, split: str, report: Report = refuse) -> FileSource:
     Raises: BadInput if there is no SBD, no such split, or a folder is missing.
     """
     base = sbd_base(root)
-    found = _splits(root, base)
+    images = sbd_photos(root, base)
+    found = _splits(root, base, images)
     if split in ("train", "val") and split not in found:
         what = f"{split} needs ImageSets/Main/train.txt of VOC2012 in {root}, or train_noval.txt"
         raise BadInput(f"{base}: {what}: add one, or take sbd-train and sbd-val")
     require_split(split, dict.fromkeys(found, 0), base)
     require_folder(base / "inst", root=base, mend="unpack benchmark.tgz of SBD again")
+    truths = stem_files(base / "inst", ".mat", needed=False)
     entries = paired(
         found[split],
-        sbd_photos(root, base),
-        {key: (path,) for key, path in files_of(base / "inst", ".mat").items()},
+        images,
+        {key: (path,) for key, path in truths.items()},
         expected=lambda key: (base / "img" / f"{key}.jpg", base / "inst" / f"{key}.mat"),
         report=report,
     )
@@ -80,12 +83,12 @@ def find_sbd(root: Path) -> Path | None:
     return next((at for at in found if any((at / part).is_dir() for part in _PARTS)), None)
 
 
-def sbd_names(base: Path) -> dict[str, tuple[str, ...]]:
-    """The images of SBD's own two lists.
+def sbd_names(base: Path, known: Collection[str] = ()) -> dict[str, tuple[str, ...]]:
+    """The images of SBD's own two lists; `known` as in `image_names`.
 
     Raises: BadInput if one of them is missing or empty.
     """
-    return {f"sbd-{name}": image_names(base / f"{name}.txt") for name in ("train", "val")}
+    return {f"sbd-{name}": image_names(base / f"{name}.txt", known) for name in ("train", "val")}
 
 
 def sbd_photos(root: Path, base: Path) -> dict[str, Path]:
@@ -101,13 +104,13 @@ def sbd_photos(root: Path, base: Path) -> dict[str, Path]:
     return photos(base / "img")
 
 
-def _splits(root: Path, base: Path) -> dict[str, tuple[str, ...]]:
-    own = sbd_names(base)
+def _splits(root: Path, base: Path, images: Collection[str]) -> dict[str, tuple[str, ...]]:
+    own = sbd_names(base, images)
     every = tuple(dict.fromkeys(name for names in own.values() for name in names))
     by_voc = _voc_train(root, base)
     if by_voc is None:
         return own
-    listed = set(image_names(by_voc))
+    listed = set(image_names(by_voc, images))
     train = tuple(name for name in every if name in listed)
     if not train:
         raise BadInput(f"{by_voc}: names no image of {base}: give the list of VOC 2012 itself")

@@ -107,7 +107,7 @@ class FileSource:
         """
         entry = self.entries[index]
         photo, truth = read_photo(entry.image), self.truth(index)
-        require_one_size(photo, truth, entry)
+        require_one_size(photo, truth, label=entry.truth[0])
         return Opened(entry.name, photo.pixels, truth)
 
     def truth(self, index: int, report: Report = refuse) -> Labelled:
@@ -120,13 +120,13 @@ class FileSource:
         return self.read(self.entries[index], report)
 
 
-def require_one_size(photo: Photo, truth: Labelled, entry: Entry) -> None:
-    """Raises BadInput if photo and labels differ in size."""
+def require_one_size(photo: Photo, truth: Labelled, *, label: object) -> None:
+    """Raises BadInput if photo and labels differ in size; `label` is the file, for the message."""
     if photo.size_hw == truth.ids.shape:
         return
     sizes = ["x".join(map(str, size)) for size in (truth.ids.shape, photo.size_hw)]
-    what = f"the label is {sizes[0]} but {entry.image} is {sizes[1]} (height x width, upright)"
-    raise BadInput(f"{entry.truth[0]}: {what}: give both the same size")
+    what = f"the label is {sizes[0]} but {photo.source} is {sizes[1]} (height x width, upright)"
+    raise BadInput(f"{label}: {what}: give both the same size")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil
@@ -75,22 +75,12 @@ def seeded(text: str, seed: int) -> str:
     return f"{seed} {text}" if seed else text
 
 
-def divide(
-    names: Iterable[str], *, val: float, test: float = 0.0, seed: int = 0
-) -> tuple[list[str], ...]:
-    """The names for training, those for validation, and with `test` those for test.
-
-    An image is for validation if its place is below `val`, and for test if not but below
-    `val + test`.
-
-    Raises: BadInput as `Shares` does.
-    """
-    listed_names, shares = list(names), Shares(val, test)
-    return lists(listed_names, hashed(listed_names, shares=shares, seed=seed), shares)
-
-
 def hashed(names: Sequence[str], *, shares: Shares, seed: int = 0) -> Sides:
-    """The side of each image, by the place of its name alone."""
+    """The side of each image, by the place of its name alone.
+
+    An image is for validation if its place is below the share for that, and for test if not but
+    below the sum of both shares.
+    """
     return _sides_at([place_of(name, seed=seed) for name in names], shares)
 
 
@@ -103,20 +93,17 @@ def hashed_groups(groups: Sequence[str], *, shares: Shares, seed: int = 0) -> Si
     return _sides_at([fraction(seeded(group, seed)) for group in groups], shares)
 
 
-def lists(names: Sequence[str], sides: Sides, shares: Shares) -> tuple[list[str], ...]:
-    """The names of each side, in the order given."""
-    chosen: tuple[list[str], ...] = tuple([] for _ in shares.values)
-    for name, side in zip(names, sides.tolist(), strict=True):
-        chosen[side].append(name)
-    return chosen
+def require_no_empty_side(sides: Sides, shares: Shares, *, groups: Sequence[str] = ()) -> None:
+    """Raises BadInput if a side has no image.
 
-
-def require_no_empty_side(sides: Sides, shares: Shares) -> None:
-    """Raises BadInput if a side has no image."""
+    groups  of each image, where groups were divided; for the message
+    """
+    among = f" in {len(set(groups))} groups" if len(groups) else ""
+    mend = "try --stratify or another --seed, or choose other shares"
     for side, name in enumerate(SIDES[: len(shares.values)]):
         if not (sides == side).any():
-            what = f"no image of {len(sides)} is left for {name}"
-            raise BadInput(f"{shares}: {what}: choose other shares, or give more images")
+            what = f"no image of {len(sides)}{among} is left for {name}"
+            raise BadInput(f"{shares}: {what}: {mend}")
 
 
 def groups_of(names: Sequence[str], group_by: str) -> list[str]:
@@ -172,21 +159,28 @@ def listed(source: Source, path: Path) -> Subset:
     Raises: BadInput if the list cannot be read, is empty, or names a sample twice or one that the
     source has not.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"{path}: no list of image names ({error}): write one by atrous split"
-        ) from None
-    names = [line.strip() for line in lines if line.strip()]
     places = {source.name(i): i for i in range(len(source))}
+    names = [line if line in places else line.strip() for line in _lines(path) if line.strip()]
     unknown = [name for name in names if name not in places]
     if unknown:
-        raise BadInput(f"{path}: the data have no image {unknown[0]!r}: write the list anew")
+        raise BadInput(f"{path}: the data have no image {unknown[0][:200]!r}: write the list anew")
     if not names or len(set(names)) < len(names):
         what = "a name stands twice" if names else "no names"
         raise BadInput(f"{path}: {what}: write the list anew by atrous split")
     return subset(source, (places[name] for name in names))
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a list; bytes that are no UTF-8 are those of names as the system has them."""
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        why = "is a folder" if path.is_dir() else (error.strerror or "cannot be read").lower()
+    else:
+        if "\0" not in text:
+            return text.split("\n")
+        why = "is no text"
+    raise BadInput(f"{path}: no list of image names ({why}): write one by atrous split")
 
 
 def _sides_at(places: Sequence[float], shares: Shares) -> Sides:

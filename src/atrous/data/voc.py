@@ -13,6 +13,7 @@ Source: Everingham et al., the development kits of VOC 2007 and 2012.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,14 +21,16 @@ from pathlib import Path
 from atrous.data.finding import (
     all_stuff,
     base_of,
-    listed_names,
+    listed_lines,
     paired,
     photos,
     require_folder,
     require_split,
+    stem_of,
+    whole_key,
 )
 from atrous.data.source import Entry, FileSource
-from atrous.formats import read_classes, read_voc
+from atrous.formats import read_classes, read_voc, stem_files
 from atrous.labels import VOC, VOC_IGNORED, LabelSpace
 from atrous.types import BadInput, Labelled, Report, refuse
 
@@ -38,6 +41,7 @@ Truths = dict[str, tuple[Path, ...]]
 """Image key -> its label files."""
 
 _FIRST = ("train", "val", "trainval", "test")
+_ANY_YEAR = "20[0-9][0-9]"
 
 
 def splits(root: Path) -> dict[str, int]:
@@ -45,7 +49,7 @@ def splits(root: Path) -> dict[str, int]:
 
     Raises: BadInput if there is no VOC, several years of it, or no list.
     """
-    return {name: len(listed_names(path)) for name, path in _lists(voc_base(root)).items()}
+    return {name: counted(path) for name, path in _lists(voc_base(root)).items()}
 
 
 def open_voc(root: Path, split: str, report: Report = refuse) -> FileSource:
@@ -62,10 +66,11 @@ def open_voc(root: Path, split: str, report: Report = refuse) -> FileSource:
         mend = "unpack the archive of VOC again (VOCtrainval_11-May-2012.tar for 2012)"
         require_folder(base / name, root=base, mend=mend)
     labels = voc_labels(objects=has_objects(base))
-    has_classes = files_of(base / "SegmentationClass", ".png").keys()
+    has_classes = stem_files(base / "SegmentationClass", ".png", needed=False).keys()
+    images = photos(base / "JPEGImages")
     entries = paired(
-        image_names(lists[split]),
-        photos(base / "JPEGImages"),
+        image_names(lists[split], images),
+        images,
         voc_truths(base, objects=has_objects(base)),
         expected=lambda key: (photo_path(base, key), missing_truth(base, key, has_classes)),
         report=report,
@@ -74,7 +79,7 @@ def open_voc(root: Path, split: str, report: Report = refuse) -> FileSource:
     return FileSource(labels, entries, read)
 
 
-def voc_base(root: Path, *, years: str = "20[0-9][0-9]") -> Path:
+def voc_base(root: Path, *, years: str = _ANY_YEAR) -> Path:
     """The folder of one year: `root`, or the only one in it or in its VOCdevkit.
 
     years  which, as a pattern of file names
@@ -85,16 +90,36 @@ def voc_base(root: Path, *, years: str = "20[0-9][0-9]") -> Path:
     if len(found) > 1:
         there = " and ".join(path.name for path in found)
         raise BadInput(f"{root}: holds {there}: give one of them, such as {found[-1]}")
-    what = "PASCAL VOC (VOC2012 or VOC2007)" if "[" in years else f"PASCAL VOC {years}"
+    if not found and not _is_voc(root) and (others := _years_below(root, _ANY_YEAR)):
+        there = " and ".join(path.name for path in others)
+        raise BadInput(f"{root}: holds {there}, not VOC{years}: give the folder of VOC{years}")
+    what = "PASCAL VOC (VOC2012 or VOC2007)" if years == _ANY_YEAR else f"PASCAL VOC {years}"
     return found[0] if found else base_of(root, has=_PARTS, what=what)
 
 
-def image_names(path: Path) -> tuple[str, ...]:
+def image_names(path: Path, known: Collection[str] = ()) -> tuple[str, ...]:
     """The images of a list, without folders and suffix, whatever stands beside them.
 
-    Raises: BadInput if the list cannot be read or is empty.
+    known  images that a whole line may name, with spaces; of another line the first word counts
+
+    Raises: BadInput if the list cannot be read, is empty or names an image of `known` twice.
     """
-    return tuple(Path(name).stem for name in listed_names(path))
+    lines = listed_lines(path)
+    names = [whole_key(line, known) or stem_of(line.split()[0]) for line in lines]
+    pairs = zip(names, lines, strict=True)
+    seen = Counter(name if name in known else line for name, line in pairs)
+    name, count = seen.most_common(1)[0]
+    if count > 1:
+        raise BadInput(f"{path}: {name} stands in it {count} times: keep one line of it")
+    return tuple(names)
+
+
+def counted(path: Path) -> int:
+    """The number of images of a list, 0 of one that cannot be read or is empty."""
+    try:
+        return len(listed_lines(path))
+    except BadInput:
+        return 0
 
 
 def has_objects(base: Path) -> bool:
@@ -109,19 +134,11 @@ def voc_labels(*, objects: bool) -> LabelSpace:
 
 def voc_truths(base: Path, *, objects: bool) -> Truths:
     """Image key -> class map, and object map with `objects`, of all that have what is asked for."""
-    classes = files_of(base / "SegmentationClass", ".png")
+    classes = stem_files(base / "SegmentationClass", ".png", needed=False)
     if not objects:
         return {key: (path,) for key, path in classes.items()}
-    numbers = files_of(base / "SegmentationObject", ".png")
+    numbers = stem_files(base / "SegmentationObject", ".png", needed=False)
     return {key: (path, numbers[key]) for key, path in classes.items() if key in numbers}
-
-
-def files_of(folder: Path, ending: str) -> dict[str, Path]:
-    """Stem -> file, hidden ones left out; nothing where there is no such folder."""
-    if not folder.is_dir():
-        return {}
-    found = (path for path in folder.iterdir() if path.suffix.lower() == ending)
-    return {path.stem: path for path in found if not path.name.startswith(".")}
 
 
 def photo_path(base: Path, key: str) -> Path:
@@ -168,16 +185,21 @@ def _years_below(root: Path, years: str) -> list[Path]:
 def _lists(base: Path) -> dict[str, Path]:
     """Name -> list of each split whose labels can be there, the official ones first."""
     folder = base / "ImageSets" / "Segmentation"
-    found = {name: path for name, path in files_of(folder, ".txt").items() if name not in AUGMENTED}
-    if "test" in found:
-        labelled = files_of(base / "SegmentationClass", ".png").keys()
-        if not labelled & set(image_names(found["test"])):
-            del found["test"]
+    files = stem_files(folder, ".txt", needed=False)
+    found = {name: path for name, path in files.items() if name not in AUGMENTED}
+    if "test" in found and not _is_labelled(found["test"], base):
+        del found["test"]
     if not found:
         what = "no list of images, such as train.txt"
         raise BadInput(f"{folder}: {what}: copy ImageSets from the archive of VOC")
     order = [*(name for name in _FIRST if name in found), *sorted(found.keys() - set(_FIRST))]
     return {name: found[name] for name in order}
+
+
+def _is_labelled(path: Path, base: Path) -> bool:
+    """Whether there is a class map of an image that a list names."""
+    labelled = stem_files(base / "SegmentationClass", ".png", needed=False).keys()
+    return counted(path) > 0 and bool(labelled & set(image_names(path)))
 
 
 def _require_voc_split(split: str, lists: Mapping[str, Path], base: Path) -> None:

@@ -25,7 +25,6 @@ from atrous.data.sbd import find_sbd, sbd_names
 from atrous.data.source import Entry, FileSource
 from atrous.data.voc import (
     Truths,
-    files_of,
     has_objects,
     image_names,
     missing_truth,
@@ -36,7 +35,7 @@ from atrous.data.voc import (
     voc_labels,
     voc_truths,
 )
-from atrous.formats import read_sbd, read_sbd_classes
+from atrous.formats import read_sbd, read_sbd_classes, stem_files
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, Labelled, Report, refuse
 
@@ -62,7 +61,7 @@ def splits(root: Path) -> dict[str, int]:
 
     Raises: BadInput if VOC 2012 or SBD or one of their lists is missing.
     """
-    return {name: len(names) for name, names in _splits(_place(root)).items()}
+    return {name: len(names) for name, names in _splits(_place(root), ()).items()}
 
 
 def open_voc_aug(root: Path, split: str, report: Report = refuse) -> FileSource:
@@ -73,15 +72,16 @@ def open_voc_aug(root: Path, split: str, report: Report = refuse) -> FileSource:
     Raises: BadInput if VOC 2012 or SBD is missing, or there is no such split.
     """
     place = _place(root)
-    found = _splits(place)
+    images = _photos(place)
+    found = _splits(place, images)
     name = ALIASES.get(split, split)
     require_split(name, dict.fromkeys(found, 0), root)
-    own = set(_voc_names(place, "train") + _voc_names(place, "val"))
-    has_classes = files_of(place.voc / "SegmentationClass", ".png").keys()
+    own = {key for name in ("train", "val") for key in _voc_names(place, name, images)}
+    has_classes = stem_files(place.voc / "SegmentationClass", ".png", needed=False).keys()
     labels = voc_labels(objects=place.has_instances)
     entries = paired(
         found[name],
-        _photos(place),
+        images,
         _truths(place, own),
         expected=lambda key: _expected(key, place, own, has_classes),
         report=report,
@@ -98,26 +98,29 @@ def _place(root: Path) -> _Place:
     return _Place(voc, sbd, maps)
 
 
-def _splits(place: _Place) -> dict[str, tuple[str, ...]]:
-    val = _voc_names(place, "val")
+def _splits(place: _Place, images: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Name -> images; `images` are those that a whole line of a list may name."""
+    val = _voc_names(place, "val", images)
     made = (
         place.voc / "ImageSets" / "Segmentation" / f"{n}.txt" for n in ("train_aug", "trainaug")
     )
     path = next((path for path in made if path.is_file()), None)
-    train = _built(place, set(val)) if path is None else image_names(path)
+    train = _built(place, set(val), images) if path is None else image_names(path, images)
     both = tuple(dict.fromkeys(train + val))
     return {"train_aug": train, "val": val, "trainval_aug": both}
 
 
-def _built(place: _Place, val: set[str]) -> tuple[str, ...]:
+def _built(place: _Place, val: set[str], images: Collection[str]) -> tuple[str, ...]:
     """VOC's train, then what SBD adds to it; none of it in `val`."""
-    lists = sbd_names(place.sbd).values() if place.sbd else (files_of(place.maps, ".png"),)
-    more = sorted(name for names in lists for name in names if name not in val)
-    return tuple(dict.fromkeys((*_voc_names(place, "train"), *more)))
+    if place.sbd:
+        names = {name for names in sbd_names(place.sbd, images).values() for name in names}
+    else:
+        names = set(stem_files(place.maps, ".png", needed=False))
+    return tuple(dict.fromkeys((*_voc_names(place, "train", images), *sorted(names - val))))
 
 
-def _voc_names(place: _Place, name: str) -> tuple[str, ...]:
-    return image_names(place.voc / "ImageSets" / "Segmentation" / f"{name}.txt")
+def _voc_names(place: _Place, name: str, images: Collection[str]) -> tuple[str, ...]:
+    return image_names(place.voc / "ImageSets" / "Segmentation" / f"{name}.txt", images)
 
 
 def _photos(place: _Place) -> dict[str, Path]:
@@ -133,10 +136,11 @@ def _photos(place: _Place) -> dict[str, Path]:
 def _truths(place: _Place, own: set[str]) -> Truths:
     """Image key -> label files; what VOC labels itself is never read from SBD's."""
     kind = "inst" if place.has_instances else "cls"
-    mats = files_of(place.sbd / kind, ".mat") if place.sbd else {}
+    mats = stem_files(place.sbd / kind, ".mat", needed=False) if place.sbd else {}
     found: Truths = {key: (path,) for key, path in mats.items() if key not in own}
     if not place.has_instances:
-        found |= {key: (path,) for key, path in files_of(place.maps, ".png").items()}
+        maps = stem_files(place.maps, ".png", needed=False)
+        found |= {key: (path,) for key, path in maps.items()}
     return found | voc_truths(place.voc, objects=place.has_instances)
 
 

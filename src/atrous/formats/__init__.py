@@ -17,6 +17,9 @@ mat.py       MATLAB files of SBD and PASCAL-Context
 masklist.py  Cityscapes' results for instances
 keys.py      which file belongs to which image
 instances.py COCO instances, masks that may lie over each other, truth and results
+instance_reading.py  their rows, checked as they are read
+instance_rows.py     their rows in columns, small enough for every worker process
+outlines.py  all polygons of a file in one array
 listing.py   which images and categories such a JSON lists
 segmentation.py  its masks: runs and polygons
 rle.py       masks as runs, and COCO's text of them

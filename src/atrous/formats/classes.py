@@ -7,12 +7,14 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.formats.images import contents, loaded, opened
+from atrous.formats.images import contents, loaded, opened, raw_mode
 from atrous.formats.png import decode_grey, decode_grey_runs
 from atrous.types import BadInput, IdRuns
 
 GREY = {"L", "P", "I;16", "I"}
 """Pillow's names of what holds numbers, not colours."""
+_STRETCHED = {"L;2": 85, "L;4": 17}
+"""Grey of 2 and 4 bit, and what Pillow multiplies it by."""
 
 
 def read_class_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
@@ -49,11 +51,6 @@ def _any_class_map(data: bytes, name: str) -> NDArray[np.int32]:
         what = "of one bit" if image.mode == "1" else f"{image.format} {image.mode}"
         mend = "save ids in 8 bit" if image.mode == "1" else "save the ids, not colours"
         raise BadInput(f"{name}: class ids need a grey or palette PNG, this is {what}: {mend}")
+    scale = _STRETCHED.get(raw_mode(image), 1)
     loaded(image, name=name)
-    return np.asarray(image).astype(np.int32) // _scale(data)
-
-
-def _scale(data: bytes) -> int:
-    """What Pillow multiplies the numbers of a PNG by: grey of 2 and 4 bit is stretched to 255."""
-    depth, colour = data[24], data[25]  # of the first chunk, which has its fixed place
-    return 255 // (2**depth - 1) if colour == 0 and depth < 8 else 1
+    return np.asarray(image).astype(np.int32) // scale

@@ -6,7 +6,7 @@ import gc
 import json
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,21 @@ from atrous.types import BadInput, ClassMap, FloatMap, Image
 _FLAT = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT)
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
+def read_json(
+    path: str | os.PathLike[str], shrink: Callable[[dict[str, Any]], Any] | None = None
+) -> Any:
     """What a JSON file holds.
+
+    shrink  makes of each object what is kept of it, the inner ones first
 
     Raises: BadInput if the file is missing, empty, not UTF-8 or not JSON.
     """
     name, data = contents(path)
     try:
+        text = data.decode("utf-8-sig")
+        del data  # as large as the text, which is enough to have beside what it becomes
         with _collector_paused():
-            return json.loads(data.decode("utf-8-sig"))
+            return json.loads(text, object_hook=shrink)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         what = f"not whole JSON ({error.msg} at {where})"
@@ -42,18 +48,34 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 def write_json(path: str | os.PathLike[str], data: object) -> None:
     """Writes compact UTF-8 JSON.
 
-    Raises: ValueError if a number is not finite; BadInput if the file cannot be written.
+    Raises: ValueError if a number is not finite; BadInput if the file cannot be written, or a text
+    in it is the name of a file that is not UTF-8.
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    write_whole(path, text.encode() + b"\n")
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError as error:
+        start, stop = text.rfind('"', 0, error.start) + 1, text.find('"', error.end)
+        require_utf8(text[start:stop])
+        raise
+    write_whole(path, encoded + b"\n")
+
+
+def require_utf8(name: str) -> None:
+    """Raises BadInput if a file's name is not UTF-8, so that JSON cannot hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        told = name.encode("utf-8", "backslashreplace").decode()
+        raise BadInput(f"{told}: the name of this file is not UTF-8: rename it") from None
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes UTF-8 text.
+    """Writes UTF-8 text; names of files that are not UTF-8 become the bytes that they are.
 
     Raises: BadInput if the file cannot be written.
     """
-    write_whole(path, text.encode())
+    write_whole(path, text.encode("utf-8", "surrogateescape"))
 
 
 def write_class_map(path: str | os.PathLike[str], class_map: ClassMap) -> None:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import ImageCms
 
 from atrous.formats.jpeg import decode_jpeg, is_usual_jpeg
+from atrous.formats.keys import file_names
 from atrous.types import BadInput, Image
 
 MAX_PIXELS = 2**29
@@ -92,14 +93,10 @@ def image_files(folder: str | os.PathLike[str]) -> list[Path]:
         s for s, kind in known.items() if kind in _NO_PICTURES
     }
     try:
-        paths = sorted(Path(folder).iterdir())
+        names = file_names(folder, endings=suffixes)
     except OSError as error:
         raise BadInput(f"{folder}: {_reason(error)}: give a folder of images") from None
-    return [
-        path
-        for path in paths
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
-    ]
+    return [path for path in map(Path(folder).joinpath, names) if path.suffix.lower() in suffixes]
 
 
 def contents(source: str | os.PathLike[str] | BinaryIO) -> tuple[str, bytes]:

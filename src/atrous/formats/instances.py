@@ -11,39 +11,29 @@ Source: the format section of the COCO detection task.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from atrous.formats.files import read_json
+from atrous.formats.instance_reading import NO_MASK, Reader, read_rows
+from atrous.formats.instance_rows import Entries, Rows
 from atrous.formats.listing import (
     ImageId,
     ImageKey,
     category_row,
     image_row,
-    is_id,
     read_categories,
     read_images,
     require_agreement,
 )
 from atrous.formats.rle import area, box
-from atrous.formats.segmentation import Stored, require_coco, runs_of, segmentation_json, stored
+from atrous.formats.segmentation import runs_of, segmentation_json
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, Fault, Instance, Instances, Report, refuse
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entry:
-    """A row of the file; `area` is what the file claims, None where it does not."""
-
-    id: int
-    class_id: int
-    mask: Stored
-    score: float | None = None
-    is_crowd: bool = False
-    area: float | None = None
+class IsPanoptic(BadInput):
+    """The file is COCO panoptic, where instances were asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,13 +42,20 @@ class InstanceFile:
 
     source   its path, for errors
     images   id -> image, in the order of the truth's file
-    entries  image id -> its rows, in the order of the file; each image has some, or none
+    places   image id -> its place among the images
+    rows     what the file says of each image, by place
     """
 
     source: str
     labels: LabelSpace
     images: dict[ImageId, ImageKey]
-    entries: dict[ImageId, tuple[Entry, ...]]
+    places: dict[ImageId, int]
+    rows: Rows
+
+    @property
+    def entries(self) -> Entries:
+        """Image id -> its rows, in the order of the file; each image has some, or none."""
+        return Entries(self.places, self.rows)
 
     def of(self, image_id: ImageId, report: Report = refuse) -> Instances:
         """The instances of one image, in the order of the file.
@@ -76,7 +73,7 @@ class InstanceFile:
             except BadInput as error:
                 noun = "annotation" if x.score is None else "result"
                 where = f"{self.source}: {noun} {x.id} of image {image_id!r}"
-                report(Fault(_NO_MASK, f"{where}: {error}"))
+                report(Fault(NO_MASK, f"{where}: {error}"))
             else:
                 items.append(Instance(x.id, x.class_id, runs, x.score, x.is_crowd))
         return Instances(size_hw, tuple(items))
@@ -84,6 +81,19 @@ class InstanceFile:
     def areas(self, image_id: ImageId) -> dict[int, float]:
         """Id -> the area that the file claims; COCO sorts into sizes by it."""
         return {x.id: x.area for x in self.entries[image_id] if x.area is not None}
+
+    def area_of(self, class_ids: Collection[int]) -> dict[ImageId, float]:
+        """Image id -> what the file claims that its instances of these classes have together.
+
+        nan where it does not say so of one of them.
+        """
+        return dict(zip(self.images, self.rows.area_of(class_ids), strict=True))
+
+    def part(self, image_ids: Iterable[ImageId]) -> InstanceFile:
+        """These images alone, in this order."""
+        images = {i: self.images[i] for i in image_ids}
+        rows = self.rows.part(self.places[i] for i in images)
+        return InstanceFile(self.source, self.labels, images, _places(images), rows)
 
 
 def open_instances(
@@ -96,19 +106,22 @@ def open_instances(
     report  hears of ids that stand twice, of images and categories that are not listed or are
             named otherwise, and of masks that are missing or misshaped
 
-    Raises: BadInput if the file is none of COCO instances, or has polygons and there is no
-    pycocotools to fill them.
+    Raises: BadInput if the file is none of COCO instances (`IsPanoptic` if it is that), or has
+    polygons and there is no pycocotools to fill them.
     """
-    data, source = read_json(path), os.fspath(path)
+    (data, outlines), source = read_rows(path), os.fspath(path)
     for part in ("images", "annotations", "categories"):
         if not isinstance(data, dict) or not isinstance(data.get(part), list):
             raise BadInput(f"{source}: no list {part!r}: give COCO instances JSON")
+    if any(isinstance(row, dict) and "segments_info" in row for row in data["annotations"]):
+        raise IsPanoptic(f"{source}: is COCO panoptic: open it as that, or give instances JSON")
     own = read_categories(data["categories"], source, things=True)
     require_agreement(own, labels or own, source, report)
     images = read_images(data["images"], source, report)
-    reader = _Reader(source, images, (labels or own).class_ids(), report)
-    entries = reader.entries(data["annotations"], "annotation", reader.annotation)
-    return InstanceFile(source, labels or own, images, entries)
+    places, sizes = _places(images), [key.size_hw for key in images.values()]
+    reader = Reader(source, places, sizes, (labels or own).class_ids(), outlines, report)
+    rows = reader.annotations(data["annotations"])
+    return InstanceFile(source, labels or own, images, places, rows)
 
 
 def open_results(
@@ -121,14 +134,14 @@ def open_results(
 
     Raises: BadInput if the file holds no list, or has polygons and there is no pycocotools.
     """
-    data, source = read_json(path), os.fspath(path)
+    (data, outlines), source = read_rows(path, with_boxes=True), os.fspath(path)
     if not isinstance(data, list):
         raise BadInput(f"{source}: no bare list: give COCO results, [{{image_id, ...}}, ...]")
     # As COCO has it: if the first result has a box, boxes say how large results are.
     by_box = bool(data) and isinstance(data[0], dict) and bool(data[0].get("bbox"))
-    reader = _Reader(source, truth.images, truth.labels.class_ids(), report, by_box)
-    entries = reader.entries(data, "result", reader.result)
-    return InstanceFile(source, truth.labels, truth.images, entries)
+    sizes, classes = [key.size_hw for key in truth.images.values()], truth.labels.class_ids()
+    reader = Reader(source, truth.places, sizes, classes, outlines, report, by_box)
+    return InstanceFile(source, truth.labels, truth.images, truth.places, reader.results(data))
 
 
 def instances_json(
@@ -159,111 +172,8 @@ def results_json(
     return [_result(x, key, labels) for key, found in images for x in found.items]
 
 
-_NO_MASK = "masks that are missing or damaged"
-
-
-class _Unusable(Exception):
-    """What is wrong with a row, and which kind of fault that is."""
-
-    def __init__(self, kind: str, what: str) -> None:
-        super().__init__(what)
-        self.kind = kind
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Reads rows into entries of known images and classes."""
-
-    source: str
-    images: dict[ImageId, ImageKey]
-    class_ids: dict[int, int]
-    report: Report
-    by_box: bool = False
-
-    def entries(
-        self, rows: list[Any], noun: str, read: Callable[[Any, int], tuple[ImageKey, Entry]]
-    ) -> dict[ImageId, tuple[Entry, ...]]:
-        """Image id -> what `read` makes of its rows."""
-        found: dict[ImageId, list[Entry]] = {image_id: [] for image_id in self.images}
-        seen: set[int] = set()
-        for place, row in enumerate(rows, 1):
-            try:
-                image, entry = read(row, place)
-                _require_new(entry.id, seen)
-            except _Unusable as error:
-                where = f"{self.source}: {_which(noun, row, place)}"
-                self.report(Fault(error.kind, f"{where}: {error}"))
-            else:
-                found[image.id].append(entry)
-        if any(isinstance(x.mask, tuple) for some in found.values() for x in some):
-            require_coco(self.source)
-        return {image_id: tuple(some) for image_id, some in found.items()}
-
-    def annotation(self, row: Any, place: int) -> tuple[ImageKey, Entry]:
-        """The entry of a row of truth, and its image."""
-        image, class_id = self._image(row), self._class_id(row)
-        if type(row.get("id")) is not int:
-            raise _Unusable("annotations without an id", "no whole number id: give each its own")
-        area = float(row["area"]) if _is_number(row.get("area")) else None
-        is_crowd = bool(row.get("iscrowd"))
-        return image, Entry(row["id"], class_id, _mask(row, image), None, is_crowd, area)
-
-    def result(self, row: Any, place: int) -> tuple[ImageKey, Entry]:
-        """The entry of a row of results, and its image."""
-        image, class_id = self._image(row), self._class_id(row)
-        if not _is_number(row.get("score")):
-            what = f"score is {row.get('score')!r}: give each result a number"
-            raise _Unusable("results without a score", what)
-        area = _box_area(row) if self.by_box else None
-        return image, Entry(place, class_id, _mask(row, image), float(row["score"]), area=area)
-
-    def _image(self, row: Any) -> ImageKey:
-        if not isinstance(row, dict):
-            raise _Unusable("rows that are no objects", "it is no object {...}: give COCO JSON")
-        image_id = row.get("image_id")
-        if not is_id(image_id) or image_id not in self.images:
-            what = f"image {image_id!r} is not among the images: add it, or take this out"
-            raise _Unusable("masks of an unknown image", what)
-        return self.images[image_id]
-
-    def _class_id(self, row: dict[str, Any]) -> int:
-        category = row.get("category_id")
-        if type(category) is not int or category not in self.class_ids:
-            what = f"category {category!r} is not among the categories: add it, or take this out"
-            raise _Unusable("masks of an unknown category", what)
-        return self.class_ids[category]
-
-
-def _mask(row: dict[str, Any], image: ImageKey) -> Stored:
-    try:
-        return stored(row.get("segmentation"), image.size_hw)
-    except BadInput as error:
-        raise _Unusable(_NO_MASK, str(error)) from None
-
-
-def _which(noun: str, row: Any, place: int) -> str:
-    if noun == "annotation" and isinstance(row, dict) and type(row.get("id")) is int:
-        return f"annotation {row['id']}"
-    return f"{noun} {place}" if noun == "result" else f"{noun} at place {place} of the list"
-
-
-def _require_new(number: int, seen: set[int]) -> None:
-    if number in seen:
-        what = "its id stands twice: give each annotation its own"
-        raise _Unusable("annotation ids listed twice", what)
-    seen.add(number)
-
-
-def _box_area(row: dict[str, Any]) -> float:
-    box = row.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        what = f"bbox is {box!r}: give [x, y, width, height] in all results or in none"
-        raise _Unusable("results without a box", what)
-    return float(box[2]) * float(box[3])
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(float(str(value)))
+def _places(images: Iterable[ImageId]) -> dict[ImageId, int]:
+    return {image_id: place for place, image_id in enumerate(images)}
 
 
 def _annotation(x: Instance, image: ImageKey, labels: LabelSpace) -> dict[str, object]:

@@ -65,9 +65,7 @@ class InstanceSide:
     def part(self, places: tuple[int, ...]) -> InstanceSide:
         """These images alone."""
         images = tuple(self.images[i] for i in places)
-        entries = {x.id: self.file.entries[x.id] for x in images}
-        file = replace(self.file, images={x.id: x for x in images}, entries=entries)
-        return replace(self, file=file, images=images)
+        return replace(self, file=self.file.part(x.id for x in images), images=images)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from atrous.data.classlist import classes_of_rows
 from atrous.data.shards.files import folder_of, held, read_if_there
 from atrous.formats import read_json
-from atrous.labels import Label, LabelSpace, distinct_colours
+from atrous.labels import LabelSpace
 from atrous.types import BadInput
 
 CLASSES = ("classes.json", "labels.json")
@@ -40,24 +41,8 @@ def _classes(value: Any, place: str) -> tuple[LabelSpace, frozenset[int]]:
     rows = value.get("classes") if isinstance(value, dict) else value
     if not isinstance(rows, list) or not rows:
         raise BadInput(f"{place}: lists no classes: {_FORM}")
-    colours = distinct_colours(len(rows))
-    try:
-        labels = LabelSpace(tuple(_label(row, colours[i]) for i, row in enumerate(rows)))
-    except BadInput as error:
-        raise BadInput(f"{place}: {error}") from None
-    except (AttributeError, KeyError, TypeError, ValueError):
-        what = "a class has file_id (a whole number), name, and maybe thing and colour"
-        raise BadInput(f"{place}: {what}: {_FORM}") from None
+    labels = classes_of_rows(rows, source=place)
     void = value.get("ignore_label", labels.void) if isinstance(value, dict) else labels.void
     if type(void) is not int:
         raise BadInput(f"{place}: ignore_label is {void!r}: give a whole number, such as 255")
     return labels, frozenset({void} - {label.file_id for label in labels.labels})
-
-
-def _label(row: Any, spare: tuple[int, int, int]) -> Label:
-    file_id = row["file_id"] if "file_id" in row else row["id"]
-    if type(file_id) is not int:
-        raise TypeError(f"{file_id!r} is no whole number")
-    red, green, blue = bytes(row.get("colour", row.get("color", spare)))  # refuses all but 0..255
-    is_thing = bool(row.get("thing", row.get("isthing", False)))
-    return Label(str(row["name"]), (red, green, blue), is_thing, file_id)

@@ -11,9 +11,8 @@ from atrous.data.shards.classes import read_shard_classes
 from atrous.data.shards.files import held, read_range, shards_of
 from atrous.data.shards.index import BLOCK, Member, members_of, payload
 from atrous.data.shards.samples import Packed, samples_of
-from atrous.data.source import Opened
+from atrous.data.source import Opened, require_one_size
 from atrous.formats import (
-    Photo,
     read_classes,
     read_json,
     read_photo,
@@ -119,7 +118,7 @@ class Shards:
     def _opened(self, packed: Packed, data: bytes, start: int) -> Opened:
         photo = read_photo(self._held(packed, data, start, packed.photo))
         truth = self._truth(packed, data, start, refuse)
-        _require_one_size(photo, truth)
+        require_one_size(photo, truth, label=f"{self.paths[packed.shard]}: {packed.labels[0].name}")
         return Opened(packed.name, photo.pixels, truth)
 
     def _truth(self, packed: Packed, data: bytes, start: int, report: Report) -> Labelled:
@@ -212,13 +211,6 @@ def _panoptic(png: Any, info: Any, labels: LabelSpace, report: Report) -> Labell
     regions = {r.id: r for r in (*truth.regions, *regions_of(rows[hidden], class_ids))}
     order = (segment for segment in rows[:, 0].tolist() if segment in regions)
     return Labelled(truth.ids, tuple(regions[segment] for segment in order))
-
-
-def _require_one_size(photo: Photo, truth: Labelled) -> None:
-    if photo.size_hw != truth.ids.shape:
-        sizes = ["x".join(map(str, size)) for size in (photo.size_hw, truth.ids.shape)]
-        what = f"is {sizes[0]} but its label {sizes[1]} (height x width, upright)"
-        raise BadInput(f"{photo.source}: {what}: give both the same size")
 
 
 def _is_near(first: Packed, packed: Packed) -> bool:

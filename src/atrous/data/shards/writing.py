@@ -28,7 +28,7 @@ from atrous.data.shards.samples import PANOPTIC, PHOTOS, SEGMENTS, member_stem
 from atrous.data.source import FileSource, Source, Subset, require_one_size
 from atrous.data.stratify import areas_of
 from atrous.formats import contents, encode_ids, read_json, read_photo, write_json
-from atrous.formats.files import id_png
+from atrous.formats.files import id_png, require_utf8
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, Labelled
 
@@ -59,8 +59,10 @@ class Shard:
 def order_of(source: Source) -> list[int]:
     """The places of a source's samples in the order of their keys.
 
-    Raises: BadInput if two samples have one key.
+    Raises: BadInput if two samples have one key, or a name is not UTF-8.
     """
+    for i in range(len(source)):
+        require_utf8(source.name(i))
     stems = [member_stem(source.name(i)) for i in range(len(source))]
     order = sorted(range(len(stems)), key=lambda i: stems[i])
     for one, other in pairwise(order):
@@ -136,7 +138,8 @@ def _read(source: Source, index: int) -> tuple[bytes, Labelled]:
     if isinstance(source, FileSource):
         entry, truth = source.entries[index], source.truth(index)
         photo = contents(entry.image)[1]
-        require_one_size(read_photo(held(photo, str(entry.image))), truth, entry)
+        upright = read_photo(held(photo, str(entry.image)))
+        require_one_size(upright, truth, label=entry.truth[0])
         return photo, truth
     if isinstance(source, Shards):
         return source.photo(index), source.truth(index)
@@ -197,7 +200,11 @@ def _index(whole: Path, size: int) -> dict[str, object]:
 def _folder_beside(out: Path) -> Iterator[Path]:
     """A hidden folder in `out`, that goes, and `out` with it if nothing is in it."""
     beside = out / f".{uuid.uuid4().hex}.tmp"
-    beside.mkdir(parents=True)
+    try:
+        beside.mkdir(parents=True)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise BadInput(f"{out}: cannot be written ({why}): choose another --out") from None
     try:
         yield beside
     finally:
