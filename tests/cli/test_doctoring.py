@@ -14,6 +14,7 @@ import drawn_sets as sets
 from atrous.doctor import run
 from atrous.doctor.findings import Findings
 from atrous.formats import read_image
+from atrous.types import BadInput
 from conftest import Shell
 
 
@@ -120,6 +121,68 @@ def test_a_sheet_shows_faulty_images_first(shell: Shell, sick: Path, tmp_path: P
     assert not (some[: one.shape[0], cell + 20 :] == (190, 20, 20)).all(-1).any()
 
 
+def test_a_sheet_that_cannot_be_drawn_leaves_the_answer(
+    shell: Shell, sick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise BadInput("no space left")
+
+    monkeypatch.setattr("atrous.formats.write_image", full)
+    words = ("doctor", f"folder={sick}", "--sheet", tmp_path / "x.png", "--json", "--quiet")
+    code, out, err = shell(*words)
+    assert (code, json.loads(out)["healthy"]) == (2, False)
+    assert "no space left" in err
+
+
+def test_a_split_that_is_named_twice_is_examined_once(shell: Shell, healthy: Path) -> None:
+    words = ("--split", "train", "--split", "train")
+    err = shell("doctor", f"coco-panoptic={healthy}", *words)[2]
+    assert " ".join(err.split()).endswith(": train 6: no faults, 0 warnings")
+
+
+def test_one_fault_is_no_faults(shell: Shell, tmp_path: Path) -> None:
+    root = sets.folder(tmp_path / "set")
+    (root / "labels" / "val" / "val0.png").write_bytes(b"nothing")
+    (root / "images" / "val" / "val1.png").write_bytes(
+        (root / "images" / "val" / "val2.png").read_bytes()
+    )
+    err = shell("doctor", f"folder={root}")[2]
+    assert " ".join(err.split()).endswith(": 1 fault, 1 warning")
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_narrow_terminal_cuts_no_number(
+    columns: int, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = sets.folder(tmp_path / "set")
+    data = sets.load(root / "classes.json")
+    data["classes"][0]["name"] = "ground of any kind, " * 4
+    sets.write_json(root / "classes.json", data)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = shell("doctor", f"folder={root}")[2].splitlines()
+    (row,) = [line for line in lines if line.strip().startswith("ground")]
+    share = sets_share(root)
+    assert f"{share:.2f}" in row
+    assert len(row) <= columns
+    assert lines[-1].endswith("0 warnings")
+
+
+def sets_share(root: Path) -> float:
+    """How much of train is ground, in per cent."""
+    ids = [sets.pixels(path) for path in sorted(root.glob("labels/train/*"))]
+    return 100 * float(sum((x == 0).sum() for x in ids)) / sum(x.size for x in ids)
+
+
+def test_a_stop_while_a_set_opens_exits_with_3(
+    shell: Shell, sick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("atrous.doctor.opening.data_set", stopped)
+    assert shell("doctor", f"folder={sick}", "--json")[:2] == (3, "")
+
+
 def test_no_file_is_written_unless_it_is_asked_for(
     shell: Shell, sick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +204,8 @@ def test_no_file_is_written_unless_it_is_asked_for(
         (("folder={root}", "--workers", -1), "give 1, 0, 0 or more"),
         (("folder={root}", "--sheet-images", 0), "give 1, 0, 0 or more"),
         (("folder={root}", "--sheet", "sheet.jpg"), "ends in .png"),
+        (("folder={root}", "--sheet", "{root}"), "is a folder: name a file in it"),
+        (("folder={root}", "--sheet", "{root}/classes.json/x.png"), "classes.json: is no folder"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import drawn_sets as sets
 import numpy as np
 import PIL.Image
 
+import drawn_sets as sets
 from atrous.doctor import kinds
 from atrous.doctor.opening import NO_LABEL, NO_PHOTO
 from atrous.formats import write_class_map, write_image
@@ -332,7 +332,18 @@ def drifted(root: Path) -> None:
             one = sets.scene(200 + i + 50 * (split == "val"))
             write_image(root / "images" / split / f"more{i}.png", one.photo)
             write_class_map(root / "labels" / split / f"more{i}.png", one.classes)
+    for split in ("train", "val"):
+        all_labels(verge, f"labels/{split}")(root)
+    data = sets.load(root / "classes.json")
+    data["classes"].append({"id": 5, "name": "verge"})
+    sets.write_json(root / "classes.json", data)
     all_labels(zero_reduced)(root)
+
+
+def verge(ids: Any) -> Any:
+    """The lowest ground is a sixth class."""
+    below = np.arange(len(ids))[:, None] > 50
+    return np.where(below & (ids == 0), 5, ids).astype(np.uint8)
 
 
 F1, F0 = "folder-from-1", "folder-void-0"
@@ -406,9 +417,7 @@ SEEDS = [
     Seed("a photo was cropped", "folder", smaller_photo, kinds.SIZES, place="file"),
     Seed("sides exchanged", "folder", turned_label, kinds.SIZES, place="file"),
     Seed("a label is missing", "folder", gone(LABEL), NO_LABEL, 1, LABEL, "file"),
-    Seed(
-        "a photo is missing", "folder", gone(PHOTO), NO_PHOTO, 1, "images/train/train2.jpg", "file"
-    ),
+    Seed("a photo is missing", "folder", gone(PHOTO), NO_PHOTO, 1, LABEL, "file"),
     Seed("a label PNG is missing", COCO, gone(PNG), NO_LABEL, 1, PNG, "file"),
     Seed(
         "a listed photo is missing",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from seeds import BUILDERS
 
 import drawn_sets as sets
 from atrous.doctor import Diagnosis, diagnose, plan
-from atrous.doctor.kinds import ABSENT, PARTED, TINY
+from atrous.doctor.kinds import ABSENT, LOOKS_DRIFTED, ORDERED, PARTED, TINY
 
 OFFICIAL = ("voc", "cityscapes", "cityscapes-train-ids", "ade20k")
 """Their lists have classes that the drawn scenes have not."""
@@ -42,6 +45,78 @@ def test_a_drawn_set_has_no_fault_and_no_warning(form: str, tmp_path: Path) -> N
     assert diagnosis.is_healthy
     assert {found.kind for _, found in diagnosis.told} == ({ABSENT} if form in OFFICIAL else set())
     assert sum(found.images for found in diagnosis.homes.values()) == sum(sets.COUNTS.values())
+
+
+def relabelled(root: Path, change: Callable[[Any], Any]) -> Path:
+    for path in sorted(root.glob("labels/*/*.png")):
+        sets.save(path, change(sets.pixels(path)))
+    return root
+
+
+def speckled(share: float) -> Callable[[Any], Any]:
+    """Some pixels are of any class, as where each pixel is classified alone."""
+    random = np.random.default_rng(0)
+
+    def change(ids: Any) -> Any:
+        odd = random.random(ids.shape) < share
+        return np.where(odd, random.integers(0, 5, ids.shape), ids).astype(np.uint8)
+
+    return change
+
+
+def rings(ids: Any) -> Any:
+    """Nested rings of two pixels, classes in order."""
+    rows, columns = np.mgrid[: ids.shape[0], : ids.shape[1]]
+    far = np.hypot(rows - 30, columns - 25 - int(ids.sum()) % 30)
+    return np.clip(4 - (far - 12) // 2, 0, 4).astype(np.uint8)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
+def test_speckled_labels_are_no_blend(share: float, tmp_path: Path) -> None:
+    root = relabelled(sets.folder(tmp_path / "set"), speckled(share))
+    assert {x.kind for _, x in diagnose(plan(f"folder={root}")).told} == set()
+
+
+@pytest.mark.parametrize("step", [1, 20])
+def test_nested_rings_are_a_warning_not_a_blend(step: int, tmp_path: Path) -> None:
+    root = relabelled(sets.folder(tmp_path / "set"), lambda ids: rings(ids) * step)
+    data = sets.load(root / "classes.json")
+    for row in data["classes"]:
+        row["id"] *= step
+    sets.write_json(root / "classes.json", data)
+    diagnosis = diagnose(plan(f"folder={root}"))
+    assert diagnosis.is_healthy
+    assert ORDERED in {x.kind for _, x in diagnosis.told}
+
+
+def test_a_class_of_255_is_no_mask(tmp_path: Path) -> None:
+    root = relabelled(
+        sets.folder(tmp_path / "set", ignored=254), lambda a: np.where(a == 2, 255, 0).astype("u1")
+    )
+    classes = [{"id": 0, "name": "other"}, {"id": 255, "name": "car"}]
+    sets.write_json(root / "classes.json", {"classes": classes, "ignore_label": 254})
+    assert {x.kind for _, x in diagnose(plan(f"folder={root}")).told} == set()
+
+
+def test_grades_of_which_each_split_has_others_are_no_fault(tmp_path: Path) -> None:
+    """Classes 0 to 2 in one split, 1 to 3 in the other, in like shares."""
+    root = sets.folder(tmp_path / "set")
+    for split, first in (("train", 0), ("val", 1)):
+        for i in range(10):
+            random = np.random.default_rng(100 * first + i)
+            grades = np.repeat([0, 1, 2], [30, 20, 10]) + first
+            photo = random.integers(0, 256, (*sets.SIZE, 3))
+            for folder in ("images", "labels"):
+                (root / folder / split / f"{split}{i}.png").unlink(missing_ok=True)
+            sets.save(root / "images" / split / f"{split}{i}.png", photo.astype(np.uint8))
+            ids = np.tile(np.roll(grades, i)[:, None], (1, sets.SIZE[1]))
+            sets.save(root / "labels" / split / f"{split}{i}.png", ids.astype(np.uint8))
+    names = "abcd"
+    classes = [{"id": i, "name": x} for i, x in enumerate(names)]
+    sets.write_json(root / "classes.json", {"classes": classes, "ignore_label": 255})
+    diagnosis = diagnose(plan(f"folder={root}"))
+    assert diagnosis.is_healthy
+    assert LOOKS_DRIFTED in {x.kind for _, x in diagnosis.told}
 
 
 @pytest.mark.parametrize(("form", "name", "warnings"), REAL)

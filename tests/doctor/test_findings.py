@@ -28,7 +28,7 @@ def findings(draw: Any) -> Findings:
         sizes=Counter({(draw(SMALL), 5): 1}),
         grey=[sample],
         photos={bytes([draw(SMALL)]): (sample,)},
-        fits=draw(st.lists(SMALL, min_size=5, max_size=5)),
+        fits=draw(st.lists(SMALL, min_size=9, max_size=9)),
         suspects=[suspect],
         found=[found],
     )

@@ -81,6 +81,21 @@ def test_copies_in_two_splits_are_a_leak_told_once() -> None:
     assert told(drawn(train="abe", val="cd"), "abce")[0] == ("train", "photos twice in one split")
 
 
+@pytest.mark.parametrize("names", [("val", "eval"), ("val", "val_hard"), ("train", "train2")])
+def test_copies_in_splits_whose_names_hold_each_other_are_a_leak(names: tuple[str, str]) -> None:
+    shown = ", ".join(names).replace("_", "-")
+    assert told(drawn(**{names[0]: "ab", names[1]: "cd"}), "ac") == [(shown, LEAK)]
+
+
+def test_a_photo_in_the_lists_of_val_and_eval_is_a_leak() -> None:
+    assert told(drawn(val="abc", eval="cd")) == [("val, eval", LEAK)]
+
+
+def test_copies_that_are_both_in_both_of_two_splits_are_twins() -> None:
+    plan = drawn(train="ab", train_aug="abcd", val="e", trainval="abe")
+    assert told(plan, "ab") == [("train", "photos twice in one split")]
+
+
 def test_copies_in_one_split_are_twins() -> None:
     plan = drawn(train="ab", val="cd", trainval="abcd")
     assert told(plan, "ab") == [("train", "photos twice in one split")]

@@ -49,6 +49,16 @@ def test_a_shift_explains_all_ids_or_is_none(
     assert found_shift(ids, *meant) == by
 
 
+def test_one_file_without_the_highest_class_is_moved_once_not_twice() -> None:
+    """The one file of ten has neither the lowest class nor the two highest, and void is 255."""
+    space = LabelSpace(tuple(Label(str(i), (i, i, i), False, i) for i in range(1, 6)))
+    suspect = Suspect(0, "file", ((1, 9), (2, 9), (255, 9)), ((255, "y 0, x 0"),))
+    usual = Findings(valued=Counter(dict.fromkeys(range(6), 10)))
+    found = shift([suspect], usual, Meanings(space, frozenset({0})))
+    assert found is not None
+    assert found.by == -1
+
+
 @pytest.mark.parametrize(
     ("pixels", "by"),
     [

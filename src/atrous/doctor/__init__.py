@@ -8,6 +8,7 @@ labelfile.py the pixels of a label file as they are stored
 values.py    what stored values stand for: ids of no class, and values blended into others
 photos.py    one photo: what it is, and what is odd about it
 segments.py  the segments of one image: pieces, sizes, and the JSON beside them
+masks.py     masks of COCO instances
 examine.py   one image
 opening.py   the splits of a data set, and what is wrong with its lists
 run.py       all images, in several processes

@@ -2,46 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 
 from atrous.doctor.findings import VOID, Findings, Found
-from atrous.doctor.kinds import ABSENT, ABSENT_HERE, DRIFTED, UNLIKE
+from atrous.doctor.kinds import ABSENT, ABSENT_HERE, DRIFTED, LOOKS_DRIFTED, UNLIKE
 from atrous.doctor.opening import Plan, class_list
 from atrous.doctor.shifts import drift
 from atrous.labels import LabelSpace
 
 LEAST_FILES = 8
 """Label files that a split needs for its shares to say something."""
+SHARED = 5
+"""Classes that two splits must share for a fault: few may lie beside each other by chance."""
 LEAST_IMAGES, RATIO, LEAST_SHARE = 30, 20.0, 0.01
 
 
-def drifts(plan: Plan, homes: Mapping[int, Findings]) -> dict[int, tuple[int, int]]:
-    """Place of a split -> by how much its ids lie above those of another, and which that is."""
-    found: dict[int, tuple[int, int]] = {}
-    for one, other in combinations(sorted(homes), 2):
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A split whose ids lie `by` above those of another; `is_sure` if enough classes show it."""
+
+    by: int
+    other: int
+    is_sure: bool
+
+
+def drifts(plan: Plan, homes: Mapping[int, Findings], shifted: Collection[int]) -> dict[int, Drift]:
+    """Place of a split -> how its ids lie beside those of another.
+
+    shifted  splits whose ids are known not to be those of the list: others are not held to them
+    """
+    found: dict[int, Drift] = {}
+    for one, other in combinations(sorted(homes.keys() - set(shifted)), 2):
         labels = _labels(plan, one)
         files = min(max(homes[i].valued.values(), default=0) for i in (one, other))
         if labels is None or labels != _labels(plan, other) or files < LEAST_FILES:
             continue
-        ids = sorted(labels.class_ids())
-        by = drift(homes[one].values, homes[other].values, ids)
-        if by is not None:
-            end = ids[0] if by > 0 else ids[-1]
-            is_first = homes[one].valued[end] <= homes[other].valued[end]
-            found[one if is_first else other] = (
-                by if is_first else -by,
-                other if is_first else one,
-            )
+        by = drift(homes[one].values, homes[other].values, labels.class_ids())
+        ways = () if by is None else ((one, other, by), (other, one, -by))
+        fitting = [way for way in ways if _lacks_end(homes[way[0]], labels, way[2])]
+        fitting.sort(key=lambda way: not _has_beyond(homes[way[0]], labels, way[2]))
+        for accused, usual, step in fitting[:1]:
+            found[accused] = _drift(homes[accused], usual, homes[usual], step, labels)
     return found
 
 
-def drifted(plan: Plan, split: int, by: int, other: int) -> Found:
+def _drift(findings: Findings, other: int, usual: Findings, by: int, labels: LabelSpace) -> Drift:
+    shared = sum(bool(findings.values[i + by] and usual.values[i]) for i in labels.class_ids())
+    return Drift(by, other, shared >= SHARED)
+
+
+def _lacks_end(findings: Findings, labels: LabelSpace, by: int) -> bool:
+    """Whether the end of the list that a shift leaves empty is in no label file."""
+    ids = labels.class_ids()
+    return findings.valued[min(ids) if by > 0 else max(ids)] == 0
+
+
+def _has_beyond(findings: Findings, labels: LabelSpace, by: int) -> bool:
+    """Whether there is the id that an end of the list becomes once it is moved off."""
+    ids = labels.class_ids()
+    return findings.valued[max(ids) + 1 if by > 0 else (min(ids) - 1) % 256] > 0
+
+
+def drifted(plan: Plan, split: int, found: Drift) -> Found:
     """What is told of a split whose ids drifted."""
     sample = next(i for i, x in enumerate(plan.samples) if split in x.splits)
-    words = "one too high" if by > 0 else "one too low"
-    what = f"the shares of classes are those of {plan.splits[other].name} if all ids are {words}"
-    return Found(-1, DRIFTED, str(plan.samples[sample].entry.truth[0]), "all labels", what)
+    words = "one too high" if found.by > 0 else "one too low"
+    usual = plan.splits[found.other].name
+    what = f"the shares of classes are those of {usual} if all ids are {words}"
+    kind = DRIFTED if found.is_sure else LOOKS_DRIFTED
+    return Found(-1, kind, str(plan.samples[sample].entry.truth[0]), "all labels", what)
 
 
 def absences(plan: Plan, homes: Mapping[int, Findings]) -> Iterator[tuple[str, Found]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from atrous.data.source import Entry, ReadTruth
 from atrous.doctor.alignment import fit
 from atrous.doctor.findings import Findings, Found
-from atrous.doctor.kinds import BAD_LABEL
+from atrous.doctor.kinds import BAD_LABEL, BLENDED
 from atrous.doctor.labelfile import IMAGES, Stored, Unreadable, stored
+from atrous.doctor.masks import odd_masks
 from atrous.doctor.photos import Seen, seen, size_fault
 from atrous.doctor.segments import Site, disagreements, measured
 from atrous.doctor.values import Meanings, blended, noted, values_of
@@ -25,7 +28,7 @@ DISAGREEMENTS = (
 """What is told with pixels and segments here."""
 _PLACE = re.compile(
     r"row (?P<y>\d+), column (?P<x>\d+)"
-    r"|(?P<word>line \d+, column \d+|object \d+|instance \d+|annotation \S+|segment \d+|entry \d+)"
+    r"|(?P<word>line \d+, column \d+|annotation [^\s:]+|(?:object|instance|segment|entry) \d+)"
     r"|\((?:ids? )(?P<of>\d+)|^(?!.*\(ids? ).*?\bids? (?P<id>\d+)"
 )
 
@@ -55,20 +58,27 @@ def examine(sample: int, entry: Entry, read: ReadTruth, meant: Meanings) -> Find
         findings.found.append(wrong)
         return findings
     findings.found += _sizes(sample, entry, photo, files, answer)
-    findings.add(_labelled(sample, entry, meant, files=files, answer=answer))
+    findings.add(_labelled(sample, entry, meant, read=read, files=files, answer=answer))
     if photo is not None and answer.labelled is not None:
         fits = fit(photo.pixels, answer.labelled.ids)
         findings.fits = [1, *fits] if fits else findings.fits
     return findings
 
 
-def from_fault(fault: Fault, sample: int = -1) -> Found:
-    """What a reader said, cut into file, place, words and mend."""
-    parts = " ".join(fault.message.split()).split(": ")
-    file = parts[0] if len(parts) > 1 else ""
-    mend = parts[-1] if len(parts) > 2 else ""
-    what = ": ".join(parts[1 : -1 if mend else None]) or parts[0]
-    return Found(sample, fault.kind, file, _place(what), what, mend)
+def from_fault(fault: Fault, sample: int = -1, *, paths: Iterable[Path] = ()) -> Found:
+    """What a reader said, cut into file, place, words and mend.
+
+    paths  files and folders that the message may begin with, whatever stands in their names
+    """
+    text = " ".join(fault.message.split())
+    known = (" ".join(str(path).split()) for path in paths)
+    start = max((len(path) for path in known if text.startswith(path)), default=0)
+    end = text.find(": ", start)
+    file, rest = (text[:end], text[end + 2 :]) if end >= 0 else ("", text)
+    what, _, mend = rest.rpartition(": ") if file else (rest, "", "")
+    what, mend = (what, mend) if what else (mend, "")
+    place = _place(what)
+    return Found(sample, fault.kind, file, place, what.removeprefix(f"{place}: "), mend)
 
 
 def _place(what: str) -> str:
@@ -109,18 +119,27 @@ def _sizes(
 
 
 def _labelled(
-    sample: int, entry: Entry, meant: Meanings, *, files: list[Stored], answer: Answer
+    sample: int,
+    entry: Entry,
+    meant: Meanings,
+    *,
+    read: ReadTruth,
+    files: list[Stored],
+    answer: Answer,
 ) -> Findings:
     """What the labels of a sample hold, if they can be read."""
-    smooth = [found for file in files if (found := blended(file, sample))]
-    findings = Findings(found=smooth)
+    ramps = [found for file in files if (found := blended(file, meant, sample))]
+    smooth = [found for found in ramps if found.kind == BLENDED]
+    findings = Findings(found=ramps)
     if answer.labelled is None:
         is_known = smooth or len({file.pixels.shape for file in files}) > 1
         if not is_known:
-            findings.found.append(from_fault(Fault(BAD_LABEL, answer.refusal), sample))
+            fault, paths = Fault(BAD_LABEL, answer.refusal), (entry.image, *entry.truth)
+            findings.found.append(from_fault(fault, sample, paths=paths))
         return findings
     if smooth:  # all else follows from it
         return findings
+    findings.found += odd_masks(entry, read, sample)
     findings.add(_told(sample, entry, meant, files=files, faults=answer.faults))
     file, has_pixels = entry.truth[0], entry.truth[0].suffix.lower() in IMAGES
     site = Site(
@@ -142,7 +161,8 @@ def _told(
     faults: tuple[Fault, ...],
 ) -> Findings:
     """What the reader said, with places, and what the stored values say."""
-    told = [from_fault(f, sample) for f in faults if f.kind not in DISAGREEMENTS]
+    paths = (entry.image, *entry.truth)
+    told = [from_fault(f, sample, paths=paths) for f in faults if f.kind not in DISAGREEMENTS]
     findings = Findings()
     if len(told) < len(faults) and isinstance(entry.record, PanopticRecord):
         told += disagreements(files[0], entry.record, sample)

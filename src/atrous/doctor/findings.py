@@ -81,7 +81,7 @@ class Findings:
     grey: list[int] = field(default_factory=list)
     photos: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
     labels: dict[bytes, tuple[int, ...]] = field(default_factory=dict)
-    fits: list[int] = field(default_factory=lambda: [0] * 5)
+    fits: list[int] = field(default_factory=lambda: [0] * 9)
     suspects: list[Suspect] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
 

@@ -54,6 +54,10 @@ LEAKS = "photos in two splits"
 ALL_VOID = "splits without a labelled pixel"
 
 LOOKS_SHIFTED = "labels that look shifted by one"
+NO_MASK_PIXELS = "annotations without a pixel"
+MASK_TWICE = "annotations there twice"
+ORDERED = "labels whose classes follow each other in bands"
+LOOKS_DRIFTED = "splits whose labels look shifted against another"
 UNFIT = "labels whose borders do not follow their photos"
 ABSENT = "classes without a pixel"
 ABSENT_HERE = "classes without a pixel in this split"
@@ -120,6 +124,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         LEAKS: Kind(FAULT, "take the photo out of one of the splits"),
         ALL_VOID: Kind(FAULT, "check that the labels belong to this list of classes"),
         LOOKS_SHIFTED: Kind(WARNING, "look at the label: its classes are usual once shifted back"),
+        NO_MASK_PIXELS: Kind(WARNING, "check its polygon: it lies outside the image, or on a line"),
+        MASK_TWICE: Kind(WARNING, "keep one of them: they count twice"),
+        ORDERED: Kind(
+            WARNING, "look at the label: a smooth resize blends ids, drawn bands are right"
+        ),
+        LOOKS_DRIFTED: Kind(WARNING, "look at both: are classes numbered alike?"),
         UNFIT: Kind(WARNING, "look at the sheet: labels may belong to other photos"),
         ABSENT: Kind(WARNING, "check names and ids of the list, or take the class out"),
         ABSENT_HERE: Kind(WARNING, "divide the images so that each split has all classes"),

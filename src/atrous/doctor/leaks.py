@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
+from pathlib import Path
 
 from atrous.doctor.findings import Found
 from atrous.doctor.kinds import LEAKS, SAME_LABEL, TWINS
@@ -18,11 +19,11 @@ def twins(plan: Plan, photos: Mapping[bytes, tuple[int, ...]]) -> Iterator[tuple
 
     photos  digest -> samples
     """
-    divided = _divisions(plan)
+    divided, parts = _divisions(plan), _parts(plan)
     for samples in photos.values():
         told = set()
         for one, other in combinations(samples, 2):
-            names = _leaked(plan, one, other, divided)
+            names = _leaked(plan, one, other, divided=divided, parts=parts)
             if names and names not in told:
                 told.add(names)
                 yield ", ".join(names), _found(LEAKS, plan, one, other)
@@ -61,13 +62,22 @@ def _in_lists(
             yield ", ".join(names), Found(sample, LEAKS, str(path), "whole file", what)
 
 
-def _leaked(plan: Plan, one: int, other: int, divided: set[tuple[int, int]]) -> tuple[str, ...]:
+def _leaked(
+    plan: Plan,
+    one: int,
+    other: int,
+    *,
+    divided: set[tuple[int, int]],
+    parts: set[tuple[int, int]],
+) -> tuple[str, ...]:
     """The names of two splits of which each has one of two photos, and may not."""
     for a in plan.samples[one].splits:
         for b in plan.samples[other].splits:
             pair = (min(a, b), max(a, b))
             same_file = plan.samples[one].entry.image == plan.samples[other].entry.image
-            if a != b and not _is_nested(plan, pair) and not (same_file and pair in divided):
+            in_both = b in plan.samples[one].splits and a in plan.samples[other].splits
+            may_share = pair in divided or _is_nested(plan, pair) if same_file else False
+            if a != b and not in_both and not may_share and pair not in parts:
                 return tuple(plan.splits[i].name for i in pair)
     return ()
 
@@ -78,23 +88,36 @@ def _may_share(
     """Whether two lists may name one photo: trainval and train may."""
     if pair in divided or _is_nested(plan, pair):
         return True
-    others = (plan.splits[i].name for i in plan.samples[sample].splits if i not in pair)
-    return any(all(other in plan.splits[i].name for i in pair) for other in others)
+    others = (_words(plan.splits[i].name) for i in plan.samples[sample].splits if i not in pair)
+    return any(all(other <= _words(plan.splits[i].name) for i in pair) for other in others)
 
 
 def _is_nested(plan: Plan, pair: tuple[int, int]) -> bool:
-    """Whether one split is made of the other, by its name."""
-    one, other = (plan.splits[i].name for i in pair)
-    return one in other or other in one
+    """Whether one split is made of the other, by its name: the words of one are in the other's."""
+    one, other = (_words(plan.splits[i].name) for i in pair)
+    return one <= other or other <= one
+
+
+def _words(name: str) -> set[str]:
+    """The words of a split's name; trainval has two."""
+    return set(re.findall("[a-z]+|[0-9]+", name.lower().replace("trainval", "train_val")))
+
+
+def _parts(plan: Plan) -> set[tuple[int, int]]:
+    """Pairs of splits of which one has all photos of the other."""
+    images = {i: _images(plan, i) for i in range(len(plan.splits))}
+    pairs = combinations(images, 2)
+    return {(a, b) for a, b in pairs if images[a] <= images[b] or images[b] <= images[a]}
+
+
+def _images(plan: Plan, split: int) -> set[Path]:
+    source = plan.splits[split].source
+    return {entry.image for entry in source.entries} if source else set()
 
 
 def _divisions(plan: Plan) -> set[tuple[int, int]]:
     """Pairs of splits that belong to two ways of dividing the same photos, as SBD has them."""
-    images = {
-        i: {e.image for e in split.source.entries}
-        for i, split in enumerate(plan.splits)
-        if split.source
-    }
+    images = {i: _images(plan, i) for i, split in enumerate(plan.splits) if split.source}
     ways: dict[str, set[int]] = {}
     for i in images:
         ways.setdefault(_WORDS.sub("", plan.splits[i].name), set()).add(i)

@@ -12,6 +12,7 @@ from atrous.data.source import Entry, FileSource
 from atrous.doctor.examine import from_fault
 from atrous.doctor.findings import Found
 from atrous.doctor.kinds import JPEG, LISTS, NAMED_TWICE, NO_LABELS, NO_PNG, NO_SPLIT, UNLISTED
+from atrous.doctor.masks import moved
 from atrous.formats import PanopticRecord, image_files
 from atrous.types import BadInput, Fault
 
@@ -67,7 +68,9 @@ def plan(spec: str, names: Sequence[str] = ()) -> Plan:
     there = sets.splits(root)
     if not there and not names:
         raise BadInput(f"{root}: holds no split of {spec.partition('=')[0]}: check the path")
-    splits = [_opened(sets, root, name, is_known=name in there) for name in names or there]
+    splits = [
+        _opened(sets, root, name, is_known=name in there) for name in dict.fromkeys(names or there)
+    ]
     splits = [replace(x, found=(*x.found, *_list_faults(x, spec, root))) for x in splits]
     splits[1:] = [
         replace(x, found=(*x.found, *_other_list(x, splits, spec, root))) for x in splits[1:]
@@ -90,23 +93,24 @@ def class_list(spec: str, root: Path, split: str) -> str:
 
 def _opened(sets: DataSet, root: Path, name: str, *, is_known: bool) -> Split:
     faults: list[Fault] = []
-    begin = sets.open
+    open_split = sets.open
     try:
-        source = begin(root, name, faults.append)
+        source = open_split(root, name, faults.append)
     except BadInput as error:
         if not is_known:
             raise
-        return Split(name, None, (_unopened(name, error),))
-    found = _with_hints([_refined(from_fault(fault)) for fault in faults])
+        return Split(name, None, (_unopened(name, root, error),))
+    told = [_refined(from_fault(fault, paths=(root,)), root) for fault in faults]
+    found = moved(source, _with_hints(told))
     if _is_test(name) and not source.entries and {x.kind for x in found} == {NO_LABEL}:
         first = replace(found[0], kind=NO_LABELS, what=f"{len(found)} photos of {name}", mend="")
         return Split(name, source, (first,))
     return Split(name, source, tuple(found))
 
 
-def _unopened(name: str, error: BadInput) -> Found:
+def _unopened(name: str, root: Path, error: BadInput) -> Found:
     """Why a split has no samples; labels that are all JPEG are one reason."""
-    found = from_fault(Fault(NO_SPLIT, str(error)))
+    found = from_fault(Fault(NO_SPLIT, str(error)), paths=(root,))
     if _is_test(name):
         return replace(found, kind=NO_LABELS, mend="")
     folder = Path(found.file)
@@ -123,8 +127,10 @@ def _is_test(name: str) -> bool:
     return name.lower().startswith(("test", "unlabel"))
 
 
-def _refined(found: Found) -> Found:
-    """A label that is missing as a PNG may lie there as something else."""
+def _refined(found: Found, root: Path) -> Found:
+    """A label that is missing as a PNG may lie there as something else; one without photo lies."""
+    if found.kind == NO_PHOTO:
+        return _of_label(found, root)
     if found.kind != NO_LABEL:
         return found
     path = Path(found.file)
@@ -132,6 +138,16 @@ def _refined(found: Found) -> Found:
         if (other := path.with_suffix(suffix)).is_file():
             return replace(found, kind=kind, file=str(other), what=f"{suffix} file", mend="")
     return found
+
+
+def _of_label(found: Found, root: Path) -> Found:
+    """Names the label itself, where what was looked for is a photo of any suffix in images/."""
+    photo = Path(found.file)
+    parts = photo.relative_to(root).parts if photo.is_relative_to(root) else ()
+    label = root.joinpath("labels", *parts[1:]).with_suffix(".png")
+    if parts[:1] != ("images",) or not label.is_file():
+        return found
+    return replace(found, file=str(label), what=f"no photo {photo.with_suffix('')}.*")
 
 
 def _with_hints(found: list[Found]) -> list[Found]:

@@ -88,7 +88,7 @@ def size_fault(
     """What the size of a label says: two sizes, a photo turned without it, or nothing."""
     path, seen_as = photo
     wanted, turn = seen_as.size_hw, seen_as.turn
-    words = f"{file.name} is {_by(size_hw)}, {path.name} {_by(wanted)} (height x width)"
+    words = f"label {file.name} is {_by(size_hw)}, photo {path.name} {_by(wanted)} (height x width)"
     if size_hw == wanted:
         unseen = turn in (2, 3, 4) or (turn in TALL and wanted[0] == wanted[1])
         what = f"EXIF orientation {turn}, and {file.name} has the same size either way"

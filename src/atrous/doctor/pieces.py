@@ -37,12 +37,16 @@ class Borders:
 
     steps   places where a value jumps to one that is at least two away
     ramps   places where it gets there over values in between
+    skips   ramps that leave out a value: from 1 over 3 to 6
+    jumbled  places where short runs lie between regions, and are no ramp
     middles  how many different values lie in between
     first   a pixel of the first ramp, counted over all pixels; -1 = none
     """
 
     steps: int
     ramps: int
+    skips: int
+    jumbled: int
     middles: int
     first: int
 
@@ -65,20 +69,35 @@ def pieces(ids: Map) -> Pieces:
 
 def borders(stored: Map) -> Borders:
     """How the values of a map change; blended labels ramp where clean ones jump."""
-    found = np.zeros(3, np.int64)
-    found[2] = -1
+    found = np.zeros(5, np.int64)
+    found[4] = -1
     middles = np.zeros(2**16, np.bool_)
     values = np.ascontiguousarray(stored, dtype=np.int32)
     width = np.int64(values.shape[1])
     _ramps(values, found, middles, width, np.int64(1))
     _ramps(np.ascontiguousarray(values.T), found, middles, np.int64(1), width)
-    return Borders(int(found[0]), int(found[1]), int(middles.sum()), int(found[2]))
+    steps, ramps, skips, jumbled, first = found.tolist()
+    return Borders(steps, ramps, skips, jumbled, int(middles.sum()), first)
 
 
 def alone(stored: Map) -> int:
     """How many pixels differ from all four neighbours: clean labels have hardly any."""
     values = np.ascontiguousarray(stored, dtype=np.int32)
     return int(_alone(values)) if min(values.shape) > 2 else 0
+
+
+def tally(stored: Map) -> NDArray[np.int64]:
+    """How many pixels have each value, from 0 to the highest."""
+    values = np.ascontiguousarray(stored, dtype=np.int32).ravel()
+    counts = np.zeros(int(values.max(initial=0)) + 1, np.int64)
+    _tally(values, counts)
+    return counts
+
+
+@compiled
+def _tally(values: Map, counts: NDArray[np.int64]) -> None:
+    for value in values:
+        counts[value] += 1
 
 
 @compiled
@@ -146,16 +165,19 @@ def _ramps(
             rise = values[y, x] - values[y, left] if left >= 0 else 0
             if abs(rise) >= 2 and x - left == 1:
                 found[0] += 1
-            elif abs(rise) >= 2 and x - left <= RAMP + 1:
+            elif left >= 0 and 1 < x - left <= RAMP + 1:
                 low, high = min(values[y, left], values[y, x]), max(values[y, left], values[y, x])
-                is_ramp = True
+                is_ramp, skips = abs(rise) >= 2, abs(values[y, x] - values[y, x - 1]) >= 2
                 for i in range(left + 1, x):
                     step = values[y, i] - values[y, i - 1]
                     is_ramp &= step * rise >= 0 and low < values[y, i] < high
+                    skips |= abs(step) >= 2
+                found[3] += not is_ramp
                 if is_ramp:
                     found[1] += 1
-                    if found[2] < 0:
-                        found[2] = y * down + (left + 1) * on
+                    found[2] += skips
+                    if found[4] < 0:
+                        found[4] = y * down + (left + 1) * on
                     for i in range(left + 1, x):
                         middles[values[y, i] & 65535] = True
             left, x = end - 1, end

@@ -14,8 +14,8 @@ from atrous.doctor.kinds import FAULT, KINDS, severity
 from atrous.doctor.run import Diagnosis
 
 QUANTILES = {"min": 0.0, "5%": 0.05, "25%": 0.25, "50%": 0.5, "75%": 0.75, "95%": 0.95, "max": 1.0}
-CLASS_ROWS = 40
-"""Classes that the table shows; JSON has all."""
+CLASS_ROWS, LEAST_NAME = 40, 8
+"""Classes that the table shows, JSON has all; and letters of a name that are left."""
 
 
 def to_json(diagnosis: Diagnosis, *, examples: int) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def rows(diagnosis: Diagnosis, *, examples: int) -> list[dict[str, Any]]:
 def tables(diagnosis: Diagnosis, *, examples: int) -> None:
     """Prints faults, warnings, splits and classes on stderr."""
     console = Console(stderr=True, highlight=False)
-    console.print(_class_table(diagnosis))
+    console.print(_class_table(diagnosis, console.width))
     for row in reversed(rows(diagnosis, examples=examples)):
         _print_row(console, row)
     found = rows(diagnosis, examples=0)
@@ -60,8 +60,10 @@ def tables(diagnosis: Diagnosis, *, examples: int) -> None:
         f"{split.name} {len(diagnosis.plan.members(i)):,}"
         for i, split in enumerate(diagnosis.plan.splits)
     )
-    said = f"{faults:,} faults" if faults else "no faults"
-    console.print(f"{escape(diagnosis.plan.spec)}: {images}: {said}, {warnings:,} warnings")
+    said = f"{faults:,} fault{'s' * (faults != 1)}" if faults else "no faults"
+    noun = f"warning{'s' * (warnings != 1)}"
+    head = f"{diagnosis.plan.spec}: {images}: {said}, {warnings:,} {noun}"
+    console.print(escape(head), soft_wrap=True)
 
 
 def _print_row(console: Console, row: dict[str, Any]) -> None:
@@ -113,28 +115,40 @@ def _class(findings: Findings, class_id: int, is_thing: bool) -> dict[str, Any]:
     return row
 
 
-def _class_table(diagnosis: Diagnosis) -> Table:
-    classes, splits = _classes(diagnosis), diagnosis.plan.splits
-    shown = classes[:CLASS_ROWS]
-    more = (
-        f"{len(classes) - len(shown)} classes more: --json" if len(shown) < len(classes) else None
-    )
+def _class_table(diagnosis: Diagnosis, width: int) -> Table:
+    """The table of classes; a narrow terminal cuts names and lacks columns, but no number."""
+    classes, columns = _classes(diagnosis), _columns(diagnosis)
+    more = f"{len(classes) - CLASS_ROWS} classes more: --json" if classes[CLASS_ROWS:] else None
+    names = [" ".join(row["name"].split()) for row in classes[:CLASS_ROWS]]
+    widest = max(map(len, ("class", *names)))
+    sizes = [max(map(len, column)) + 1 for column in columns]
+    while len(columns) > 1 and sum(sizes) + min(widest, LEAST_NAME) > width:
+        columns, sizes = columns[:-1], sizes[:-1]
+    left = max(LEAST_NAME, width - sum(sizes) - 1)
     table = Table(
         title="share of pixels, images, things", caption=more, box=None, padding=(0, 1, 0, 0)
     )
     table.add_column("class", no_wrap=True)
-    for split in splits:
-        for title in (f"{split.name} %", "images"):
-            table.add_column(title, justify="right", no_wrap=True)
-    has_things = any(row["thing"] for row in classes)
-    if has_things:
-        for title in ("things", "5% px", "median", "95%"):
-            table.add_column(title, justify="right", no_wrap=True)
-    for row in shown:
-        cells = [_cells(row["splits"].get(split.name)) for split in splits]
-        sizes = _size_cells(diagnosis, row) if has_things else []
-        table.add_row(escape(row["name"]), *(c for pair in cells for c in pair), *sizes)
+    for title, *_ in columns:
+        table.add_column(title, justify="right", no_wrap=True)
+    for place, name in enumerate(names):
+        cut = name if len(name) <= left else f"{name[: left - 1]}\N{HORIZONTAL ELLIPSIS}"
+        table.add_row(escape(cut), *(column[1 + place] for column in columns))
     return table
+
+
+def _columns(diagnosis: Diagnosis) -> list[list[str]]:
+    """Titles with their cells, the most important first."""
+    classes = _classes(diagnosis)
+    shown, columns = classes[:CLASS_ROWS], []
+    for split in diagnosis.plan.splits:
+        cells = [_cells(row["splits"].get(split.name)) for row in shown]
+        columns += [[f"{split.name} %", *(c[0] for c in cells)], ["images", *(c[1] for c in cells)]]
+    if any(row["thing"] for row in classes):
+        sizes = [_size_cells(diagnosis, row) for row in shown]
+        titles = ("things", "5% px", "median", "95%")
+        columns += [[title, *(c[i] for c in sizes)] for i, title in enumerate(titles)]
+    return columns
 
 
 def _cells(part: dict[str, Any] | None) -> tuple[str, str]:

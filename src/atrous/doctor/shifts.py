@@ -22,17 +22,16 @@ Of 850 clean labels of four data sets none came nearer, most of those shifted di
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How far values lie from those of the list, and whether all labels of the split do."""
+    """How far values lie from those of the list."""
 
     by: int
-    is_whole: bool
 
 
 def shift(suspects: Sequence[Suspect], findings: Findings, meant: Meanings) -> Shift | None:
     """The shift that explains all ids of no class of some images at once; None if there is none.
 
     A shift up shows by the id above the highest and the lack of the lowest; one down by the lack
-    of the highest, and by the lowest, void or 0, where it ended up.
+    of the highest, and by void or the lowest where they ended up.
     """
     ids = frozenset().union(*(s.ids for s in suspects))
     unknown = {i for s in suspects for i, _ in s.unknown}
@@ -42,9 +41,9 @@ def shift(suspects: Sequence[Suspect], findings: Findings, meant: Meanings) -> S
     if not fitting:
         return None
     classes, end = sorted(meant.labels.class_ids()), _end(ids, unknown, meant)
-    by = next((s for s in fitting if s < 0 and end - s == classes[-1]), fitting[0])
-    missing = classes[0] if by > 0 else classes[-1]
-    return Shift(by, findings.valued[missing] == 0)
+    is_whole = 2 * len(suspects) >= max(findings.valued.values(), default=0)
+    to_top = [s for s in fitting if s < 0 and end - s == classes[-1]]
+    return Shift(next(iter(to_top if is_whole else ()), fitting[0]))  # few may lack the highest
 
 
 def shifted(suspect: Suspect, found: Shift, meant: Meanings) -> Found:
@@ -110,7 +109,8 @@ def _explains(by: int, ids: frozenset[int], unknown: set[int], meant: Meanings) 
         return False
     if by > 0:
         return top + by in unknown and not ids & set(range(low, low + by))
-    return (low + by) % 256 in ids and not ids & set(range(top + by + 1, top + 1))
+    moved = {(i + by) % 256 for i in (low, *(meant.ignored or ()))}
+    return bool(moved & ids) and not ids & set(range(top + by + 1, top + 1))
 
 
 def _end(ids: frozenset[int], unknown: set[int], meant: Meanings) -> int:
