@@ -25,6 +25,10 @@ FIRST = "labels/train/train0.png"
 CLASS_MAP, PNG = "SegmentationClass/train2.png", "train_png/train2.png"
 
 
+OFFICIAL = ("voc", "cityscapes", "cityscapes-train-ids", "ade20k")
+"""Forms whose lists have classes that the drawn scenes have not."""
+
+
 @dataclass(frozen=True)
 class Seed:
     """A fault: what is done to a set, and the row that follows.

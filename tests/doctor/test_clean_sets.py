@@ -9,14 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from seeds import BUILDERS
+from seeds import BUILDERS, OFFICIAL
 
 import drawn_sets as sets
 from atrous.doctor import Diagnosis, diagnose, plan
 from atrous.doctor.kinds import ABSENT, LOOKS_DRIFTED, ORDERED, PARTED, TINY
-
-OFFICIAL = ("voc", "cityscapes", "cityscapes-train-ids", "ade20k")
-"""Their lists have classes that the drawn scenes have not."""
 
 REAL = [
     ("folder", "camvid", set()),
