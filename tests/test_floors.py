@@ -68,6 +68,9 @@ PEERS = {"segmentation_models_pytorch", "timm", "torchmetrics", "torchvision", "
 ON_DISK = {
     *("data", "formats", "run.checkpoint", "convert", "training", "score", "export", "serve"),
     "cli",
+    "run.history",
+    "run.memory",
+    "run.states",
     "run.logs",  # keeps one log open and adds a line a step: formats writes whole files only
     "parser",  # lists the models in the package, to find one by name
 }
