@@ -21,6 +21,7 @@ from atrous.recipes.recipe import system_of
 from atrous.result import Result
 from atrous.run.checkpoint import Header, read_header, read_weights
 from atrous.run.predict import view
+from atrous.run.world import pick_device
 from atrous.systems import AnyFusion, AnySystem, build, keep_learnt
 from atrous.types import BadInput, Image
 
@@ -71,24 +72,6 @@ def find_model(model: str | Path) -> Path:
         f"no model is called {name!r}: did you mean {' or '.join(near)}? "
         "A run folder or a .safetensors file will do too"
     )
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where there is one.
-
-    Raises: BadInput if there is none.
-    """
-    has = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if name == "auto":
-        return torch.device("cuda" if has["cuda"] else "cpu")
-    if not has.get(name):
-        there = ", ".join(n for n, is_there in has.items() if is_there)
-        raise BadInput(f"--device {name}: not on this machine, there is {there}")
-    return torch.device(name)
 
 
 class Parser:

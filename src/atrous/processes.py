@@ -68,10 +68,12 @@ def fresh_processes() -> BaseContext:
     from multiprocessing import forkserver  # not everywhere
 
     if threading.current_thread() is threading.main_thread():
-        # What ignores the signal while it starts hands that on to all workers.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # What ignores a signal while it starts hands that on to all workers. If SIGTERM, sent to a
+        # group of processes, ended the server, its workers would take that for the end of us.
+        before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
         forkserver.ensure_running()
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return multiprocessing.get_context("forkserver")
 
 
@@ -99,6 +101,7 @@ def _answers(pool: ProcessPoolExecutor, jobs: Iterator[J], *, ahead: int) -> Ite
 def _begin(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _done(job: Any) -> Any:

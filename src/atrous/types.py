@@ -28,6 +28,14 @@ class BadInput(ValueError):
     """
 
 
+class Failed(RuntimeError):
+    """Work that began well and cannot go on; the message says what happened and how to go on.
+
+    The command line prints it as one line and exits with 1. An empty message leaves the word to
+    another process of the same work.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Something wrong in the user's files that a lenient reader can step over.

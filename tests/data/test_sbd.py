@@ -158,7 +158,9 @@ def test_train_aug_is_voc_train_and_sbd_without_voc_val(root: Path) -> None:
         assert names(voc_aug.open_voc_aug(root, name)) == ["a", "b", "m", "n"]
     assert names(voc_aug.open_voc_aug(root, "val")) == ["v"]
     assert names(voc_aug.open_voc_aug(root, "trainval_aug")) == ["a", "b", "m", "n", "v"]
-    assert voc_aug.splits(root) == {"train_aug": 4, "val": 1, "trainval_aug": 5}
+    assert names(voc_aug.open_voc_aug(root, "trainval")) == ["a", "b", "v"]
+    counts = {"train_aug": 4, "val": 1, "trainval_aug": 5, "trainval": 3}
+    assert voc_aug.splits(root) == counts
 
 
 def test_what_voc_labels_is_read_from_voc_and_the_rest_from_sbd(root: Path) -> None:

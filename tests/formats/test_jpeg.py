@@ -61,7 +61,7 @@ def test_a_smaller_copy_is_the_draft_of_pillow(height: int, width: int, shrink: 
     assert ours.shape == (-(-height // shrink), -(-width // shrink), 3)
     draft = PIL.Image.open(data)
     draft.draft("RGB", (ours.shape[1], ours.shape[0]))
-    if draft.size == (ours.shape[1], ours.shape[0]):
+    if draft.size == (ours.shape[1], ours.shape[0]) and min(height, width) >= shrink:
         np.testing.assert_array_equal(ours, np.asarray(draft))
 
 

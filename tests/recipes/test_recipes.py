@@ -17,6 +17,7 @@ from atrous.recipes import (
     pspnet,
 )
 from atrous.recipes.recipe import Recipe
+from atrous.run.schedule import rate
 from atrous.systems.fcrn import FCRNNetwork
 from atrous.types import BadInput
 
@@ -98,9 +99,47 @@ def test_crops_and_padded_photos_fit_the_output_stride(recipe: Recipe) -> None:
 
 def test_deeplabv3_sees_photos_of_voc_as_they_are_on_513_x_513() -> None:
     for recipe in deeplabv3.RECIPES:
-        if recipe is not deeplabv3.CITYSCAPES:
+        if recipe not in (deeplabv3.CITYSCAPES, deeplabv3.CAMVID):
             assert recipe.input.ratio(VOC_PHOTO) == 1
             assert recipe.input.padded(VOC_PHOTO) == (513, 513)
+
+
+def test_frames_of_camvid_are_seen_at_their_own_size_by_a_recipe_for_a_cpu() -> None:
+    recipe = RECIPES["deeplabv3-mobilenet-v2-camvid"]
+    assert recipe.input.ratio((360, 480)) == 1
+    assert recipe.input.padded((360, 480)) == (369, 481)
+    numbers = recipe.train
+    assert (numbers.iterations, numbers.batch, numbers.crop) == (400, 4, 321)
+    assert (numbers.optimiser, numbers.lr, numbers.backbone_multiplier) == ("adam", 0.001, 0.3)
+    assert recipe.reported == ()
+
+
+def test_fcrn_holds_its_rate_then_halves_it_and_leaves_batch_norm_alone() -> None:
+    epochs = {"VOC 2012 val": 661, "Cityscapes val": 185, "PASCAL-Context val": 312}
+    for recipe in (*fcrn.RECIPES, *fcrn_cityscapes.RECIPES):
+        numbers = recipe.train
+        epoch = epochs.get(recipe.reported[0].data, 661)
+        held, total = (140, 204) if epoch == 185 else (40, 60)
+        assert numbers.iterations == total * epoch
+        rates = [rate(held * epoch + more, numbers) for more in (-1, 0)]
+        assert rates == [0.0016, 0.0008]
+        assert (numbers.power, numbers.bias_multiplier) == (1, 2)
+        assert (numbers.norms, numbers.affine) == ("frozen", False)
+
+
+def test_pspnet_learns_the_backbone_at_001_and_statistics_of_all_processes() -> None:
+    for recipe in pspnet.RECIPES:
+        numbers = recipe.train
+        lr = 0.01 if recipe is pspnet.VOC_COCO else 0.1
+        assert (numbers.lr, numbers.backbone_multiplier, numbers.bias_multiplier) == (lr, 0.1, 2)
+        assert (numbers.norms, numbers.affine) == ("synchronised", True)
+
+
+def test_what_freezes_batch_norm_freezes_scale_and_shift_too() -> None:
+    frozen = {r.name for recipe in EVERY for r in recipe.stages if r.train.norms == "frozen"}
+    fixed = {r.name for recipe in EVERY for r in recipe.stages if not r.train.affine}
+    ours = {"deeplabv3-resnet101-nobn", "deeplabv3-resnet101-test-trainval"}
+    assert frozen == fixed == {name for name in RECIPES if name.startswith("fcrn")} | ours
 
 
 @pytest.mark.parametrize(

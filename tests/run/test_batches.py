@@ -27,20 +27,38 @@ def test_every_epoch_shows_every_sample_once() -> None:
 
 
 def test_the_stream_does_not_depend_on_where_it_starts() -> None:
-    whole = list(batches(STREAM, start=0, stop=3, workers=0))
-    tail = list(batches(STREAM, start=2, stop=3, workers=0))
-    assert torch.equal(whole[2][0], tail[0][0])
-    assert torch.equal(whole[2][1].semantic, tail[0][1].semantic)
+    whole = [item for (item,) in batches(STREAM, range(3))]
+    ((image, targets),) = next(batches(STREAM, range(2, 3)))
+    assert torch.equal(whole[2][0], image)
+    assert torch.equal(whole[2][1].semantic, targets.semantic)
+
+
+def test_processes_and_parts_share_out_the_batches_of_one_process() -> None:
+    stream = replace(STREAM, batch=8)
+    whole = [item for (item,) in batches(stream, range(1, 3))]
+    for cut in (slice(0, 4), slice(4, 8)):
+        slots = range(8)[cut]
+        for (images, _), parts in zip(
+            whole, batches(stream, range(1, 3), slots=slots, parts=2), strict=True
+        ):
+            assert [len(part[0]) for part in parts] == [2, 2]
+            assert torch.equal(torch.cat([part[0] for part in parts]), images[cut])
+
+
+def test_a_stage_begins_its_epochs_with_its_first_step() -> None:
+    late = replace(STREAM, first=5)
+    assert late.names(5, range(2)) == STREAM.names(0, range(2))
+    assert not torch.equal(late[10][0], STREAM[0][0])  # cut and mirrored by chances of its own
 
 
 def test_every_choice_is_a_function_of_seed_step_and_slot_whatever_the_workers() -> None:
     settings = Augment(33, rotation=(10, 0.5), blur=0.5, paste=0.5)
     stream = replace(STREAM, settings=settings)
-    alone, two = (list(batches(stream, start=3, stop=6, workers=n)) for n in (0, 2))
+    alone, two = ([item for (item,) in batches(stream, range(3, 6), workers=n)] for n in (0, 2))
     for (image, targets), (again, same) in zip(alone, two, strict=True):
         assert torch.equal(image, again)
         assert torch.equal(targets.semantic, same.semantic)
-    other = next(batches(replace(stream, seed=6), start=3, stop=4, workers=0))
+    (other,) = next(batches(replace(stream, seed=6), range(3, 4)))
     assert not torch.equal(alone[0][0], other[0])
 
 
@@ -61,7 +79,7 @@ def test_all_tensors_of_a_batch_are_pinned(monkeypatch: pytest.MonkeyPatch) -> N
         return tensor
 
     monkeypatch.setattr(Tensor, "pin_memory", note)
-    _, targets = next(batches(STREAM, start=0, stop=1, workers=0))
+    ((_, targets),) = next(batches(STREAM, range(1)))
     same = targets.pin_memory()
     keypoints = same.keypoints
     assert keypoints is not None

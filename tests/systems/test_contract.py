@@ -17,15 +17,15 @@ from atrous.data.transforms import InputRule
 from atrous.instances.boxes import BoxNumbers
 from atrous.instances.fuse import one_segment_a_class
 from atrous.instances.keypoints import KeypointNumbers
-from atrous.nn.layers import set_norm_momentum
 from atrous.parser import load
-from atrous.run.batches import Stream, batches
+from atrous.run.batches import Stream
 from atrous.run.checkpoint import write_model
 from atrous.run.evaluate import evaluate
-from atrous.run.optimiser import build_optimiser, set_rate
+from atrous.run.learner import Learner
 from atrous.run.predict import view
 from atrous.run.settings import TrainSettings
-from atrous.run.train import make_step
+from atrous.run.train import steps as make_steps
+from atrous.run.world import World
 from atrous.semantic import SemanticLoss
 from atrous.systems import AnyFusion, AnyLoss, AnyNetwork, AnySystem, build, described
 from atrous.systems.deeperlab import DeeperLabLoss, DeeperLabNetwork
@@ -88,14 +88,13 @@ class Learnt:
 def learn(system: AnySystem, scenes: Shapes, steps: int) -> list[float]:
     """The weighted losses of some steps of Adam on four scenes."""
     side = scenes.size_hw[0]
-    settings = TrainSettings(steps, 4, side, optimiser="adam", lr=0.004, clip=5.0)
+    settings = TrainSettings(
+        steps, 4, side, optimiser="adam", lr=0.004, power=1.0, clip=5.0, norm_momentum=0.1
+    )
     augment = Augment(side, scales=(1.0, 1.0, 0.0))
     stream = Stream(scenes, system.encode, RULE, augment, seed=0, batch=4)
-    optimiser, losses = build_optimiser(system, settings), []
-    for step, item in enumerate(batches(stream, start=0, stop=steps, workers=0)):
-        set_rate(optimiser, settings.lr * (1 - step / steps))
-        system.train()
-        losses.append(make_step(system, optimiser, item, settings)["loss"])
+    learner = Learner(system, settings, World(0, 1, DEVICE), seed=0)
+    losses = [values["loss"] for values in make_steps(learner, stream, stop=steps, workers=0)]
     system.eval()
     return losses
 
@@ -107,12 +106,10 @@ def learnt(request: pytest.FixtureRequest) -> Learnt:
     scenes = Shapes("train", size_hw=(side, side), count=4, instances=(3, 4), area_px=(100, 250))
     torch.manual_seed(0)
     system = build(network, LABELS, fusion=fusion, losses=losses)
-    set_norm_momentum(system, 0.1)
     stages = [learn(system, scenes, steps)]
     if isinstance(system, FCRN):
         second = build(network, LABELS, fusion=fusion, losses=FCRNLoss(stage="localisation"))
         second.load_state_dict(system.state_dict())
-        set_norm_momentum(second, 0.1)
         system, stages = second, [*stages, learn(second, scenes, steps)]
     return Learnt(system, scenes, tuple(stages))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Annotated, Optional
 
 import typer
 from typer.exceptions import TyperException
 
-from atrous.types import BadInput
+from atrous.types import BadInput, Failed
 
 app = typer.Typer(
     name="atrous",
@@ -37,7 +38,12 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except BadInput as error:
-        sys.exit(complain(str(error)))
+        is_heard = os.environ.get("LOCAL_RANK", "0") == "0"  # all processes of a run say the same
+        sys.exit(complain(str(error)) if is_heard else 2)
+    except Failed as error:
+        if str(error):
+            complain(str(error))
+        sys.exit(1)
     except (FileExistsError, NotADirectoryError) as error:
         sys.exit(complain(f"{error.filename}: is a file, not a folder: choose another --out"))
     except OSError as error:
@@ -55,6 +61,11 @@ def main() -> None:
         print("atrous: stopped", file=sys.stderr)
         sys.exit(3)
     sys.exit(code or 0)
+
+
+def is_first() -> bool:
+    """Whether this process is the one of a run's that talks; alone, it is."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def complain(message: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -83,8 +84,16 @@ def _print_facts(model: str, answer: dict[str, Any]) -> None:
     print(f"work        {answer['multiply_adds'] / 1e9:.2f} G multiply-adds at {side} x {side}")
     print(f"backbone    sees {answer['receptive_field_px']} pixels a side")
     print(f"classes     {len(names)}: {', '.join(names)}")
-    for part in ("network", "input", "fusion", "recipe"):
-        print(f"{part:<12}{json.dumps(answer[part])}")
+    stages = _stages(answer["recipe"])
+    for part, facts in (*((p, answer[p]) for p in ("network", "input", "fusion")), *stages):
+        print(f"{part:<12}{json.dumps(facts)}")
+
+
+def _stages(recipe: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The stages of a recipe's record, each on its own."""
+    yield "recipe", {name: value for name, value in recipe.items() if name != "then"}
+    if "then" in recipe:
+        yield from (("then", stage) for _, stage in _stages(recipe["then"]))
 
 
 def _print_blocks(blocks: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 with the labels of SBD: train_aug, 10,582 images, and VOC's own val, 1,449.
+"""PASCAL VOC 2012 with the labels of SBD: train_aug, 10,582 images, and VOC's val and trainval.
 
 VOC2012/ or VOCdevkit/VOC2012/      as in `voc`
   SegmentationClassAug/NAME.png     SBD as class maps, where somebody converted it
@@ -39,7 +39,7 @@ from atrous.formats import read_sbd, read_sbd_classes, stem_files
 from atrous.labels import LabelSpace
 from atrous.types import BadInput, Labelled, Report, refuse
 
-ALIASES = {"train": "train_aug", "trainaug": "train_aug", "trainval": "trainval_aug"}
+ALIASES = {"train": "train_aug", "trainaug": "train_aug"}
 """What a split may be called, and the split that it then is."""
 
 
@@ -57,7 +57,7 @@ class _Place:
 
 
 def splits(root: Path) -> dict[str, int]:
-    """Name -> number of images: train_aug, val and trainval_aug.
+    """Name -> number of images: train_aug, val, both, and trainval, which is VOC's own.
 
     Raises: BadInput if VOC 2012 or SBD or one of their lists is missing.
     """
@@ -106,8 +106,9 @@ def _splits(place: _Place, images: Collection[str]) -> dict[str, tuple[str, ...]
     )
     path = next((path for path in made if path.is_file()), None)
     train = _built(place, set(val), images) if path is None else image_names(path, images)
+    own = tuple(dict.fromkeys(_voc_names(place, "train", images) + val))
     both = tuple(dict.fromkeys(train + val))
-    return {"train_aug": train, "val": val, "trainval_aug": both}
+    return {"train_aug": train, "val": val, "trainval_aug": both, "trainval": own}
 
 
 def _built(place: _Place, val: set[str], images: Collection[str]) -> tuple[str, ...]:

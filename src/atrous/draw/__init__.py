@@ -6,6 +6,8 @@ words.py     text, pills and legends
 overlays.py  segments over their photo, with names, outlines and a legend
 verdicts.py  where a prediction is wrong, and how
 sheets.py    pictures in rows, under titles
+panels.py    lines over steps, in one panel
+curves.py    how training runs went, in panels; not imported here, for it needs matplotlib
 """
 
 from __future__ import annotations

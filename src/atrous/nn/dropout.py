@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -24,6 +25,7 @@ class Dropout(nn.Module):
             raise ValueError(f"dropout is {p}: it must be at least 0 and below 1")
         self.p, self.channels = p, channels
         self.layer, self.draw = 0, None  # type: int, tuple[int, int, int] | None
+        self.stays: Callable[[Dropout, Tensor], Tensor] = _stays
 
     def extra_repr(self) -> str:
         """What is special about it."""
@@ -33,18 +35,7 @@ class Dropout(nn.Module):
         """The map with its holes in training, the map itself else."""
         if not self.training or self.p == 0:
             return x
-        shape = x.shape[1:2] + ((1, 1) if self.channels else x.shape[2:])
-        stays = torch.stack([self._mask(shape, slot) for slot in range(x.shape[0])])
-        return x * (stays.to(x.device, x.dtype) / (1 - self.p))
-
-    def _mask(self, shape: torch.Size, slot: int) -> Tensor:
-        random = None
-        if self.draw is not None:
-            seed, step, first = self.draw
-            place = f"{seed} {step} {first + slot} {self.layer}".encode()
-            digest = hashlib.blake2b(place, digest_size=8).digest()
-            random = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
-        return torch.rand(shape, generator=random) >= self.p
+        return x * (self.stays(self, x).to(x.device, x.dtype) / (1 - self.p))
 
 
 def draw_masks(network: nn.Module, *, seed: int, step: int, first_slot: int = 0) -> None:
@@ -52,3 +43,26 @@ def draw_masks(network: nn.Module, *, seed: int, step: int, first_slot: int = 0)
     layers = (m for m in network.modules() if isinstance(m, Dropout))
     for index, layer in enumerate(layers):
         layer.layer, layer.draw = index, (seed, step, first_slot)
+
+
+def leave_uncompiled(network: nn.Module) -> None:
+    """Keeps torch.compile out of the drawing of masks, which it would compile for each step."""
+    for layer in network.modules():
+        if isinstance(layer, Dropout):
+            layer.stays = torch.compiler.disable(_stays)
+
+
+def _stays(layer: Dropout, x: Tensor) -> Tensor:
+    """Which values of a batch stay, or which of its channels."""
+    shape = x.shape[1:2] + ((1, 1) if layer.channels else x.shape[2:])
+    return torch.stack([_mask(layer, shape, slot) for slot in range(x.shape[0])])
+
+
+def _mask(layer: Dropout, shape: torch.Size, slot: int) -> Tensor:
+    random = None
+    if layer.draw is not None:
+        seed, step, first = layer.draw
+        place = f"{seed} {step} {first + slot} {layer.layer}".encode()
+        digest = hashlib.blake2b(place, digest_size=8).digest()
+        random = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+    return torch.rand(shape, generator=random) >= layer.p

@@ -44,7 +44,8 @@ def cross_entropy(
 
     Source: DeepLabv3, section 4.1; PSPNet, section 3.3.
     """
-    total = F.cross_entropy(logits, target, ignore_index=ignore, reduction="sum")
+    # Not reduction="sum", which has no deterministic form on CUDA.
+    total = F.cross_entropy(logits, target, ignore_index=ignore, reduction="none").sum()
     return total, (target != ignore).sum().to(total.dtype)
 
 

@@ -4,7 +4,7 @@ Zhao, Shi, Qi, Wang, Jia: Pyramid Scene Parsing Network, 2017. Numbers are singl
 say otherwise; each is of the mean of an image and its mirror image, which the authors always take.
 Rotation and blur are for ADE20K and VOC (section 5.1), each on half of the crops, as in the
 authors' own code; as there, crops are scaled from images as they are, and tests from resized ones.
-# Deviates: biases of the new layers learn ten times as fast as the backbone, not twenty times.
+New layers learn ten times as fast as the backbone, and their biases twenty times.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ RESNET50 = Recipe(
         crop=473,
         lr=0.1,
         backbone_multiplier=0.1,
+        bias_multiplier=2.0,
         weight_decay=1e-4,
         norm_momentum=0.05,
         scales=(0.5, 2.0, 0.0),

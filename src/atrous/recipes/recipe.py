@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+import torch
+
 from atrous.data.transforms import InputRule
 from atrous.labels import LabelSpace
 from atrous.run.checkpoint import Header
@@ -46,6 +48,9 @@ class Recipe:
 
     init_from  weights to begin with where the command names none: a path, or
                hf:OWNER/REPOSITORY/FILE; "" = none
+    split      what is learnt from where the command names none; "" = train
+    then       the next stage of the training, which begins with the weights of this one and has its
+               seed; None = this is the last
     """
 
     name: str
@@ -56,6 +61,8 @@ class Recipe:
     fusion: AnyFusion = None
     seed: int = 0
     init_from: str = ""
+    split: str = ""
+    then: Recipe | None = None
     reported: tuple[Reported, ...] = ()
 
     def __post_init__(self) -> None:
@@ -66,16 +73,33 @@ class Recipe:
             kind.fusion or type(None)
         ):
             raise ValueError(f"recipe {self.name}: losses or fusion are not those of {kind.name}")
+        if self.then is None:
+            return
+        if kind_of(self.then.network) is not kind or self.then.init_from:
+            what = f"the stage after it must be of {kind.name} too, and begin with its weights"
+            raise ValueError(f"recipe {self.name}: {what}: leave its init_from empty")
+        if self.then.seed != self.seed:  # Invariant: one seed for all stages, the first one's
+            object.__setattr__(self, "then", replace(self.then, seed=self.seed))
+
+    @property
+    def stages(self) -> tuple[Recipe, ...]:
+        """The recipe and those after it, in the order of the training."""
+        return (self, *(self.then.stages if self.then else ()))
 
     def build(self, labels: LabelSpace) -> AnySystem:
         """The untrained system for these classes.
 
-        Raises: BadInput if the network's numbers do not make one.
+        Raises: BadInput if the network's numbers do not make one, or if the stage after it could
+        not begin with its weights.
         """
         try:
-            return build(self.network, labels, fusion=self.fusion, losses=self.losses)
+            built = build(self.network, labels, fusion=self.fusion, losses=self.losses)
         except ValueError as error:
             raise BadInput(f"recipe {self.name}: {error}") from error
+        if self.then is not None:
+            with torch.device("meta"):
+                _require_same_weights(built, self.then.build(labels), name=self.name)
+        return built
 
     def header(self, labels: LabelSpace) -> Header:
         """Metadata of a model file; all but `recipe` is read for prediction."""
@@ -89,13 +113,35 @@ class Recipe:
 
     def record(self) -> dict[str, Any]:
         """The recipe's numbers as plain data."""
-        parts = ("losses", "train")
+        texts = {"init_from": self.init_from, "split": self.split}
         return {
             "name": self.name,
             "seed": self.seed,
-            **({"init_from": self.init_from} if self.init_from else {}),
-            **{part: asdict(getattr(self, part)) for part in parts},
+            **{name: text for name, text in texts.items() if text},
+            **{part: asdict(getattr(self, part)) for part in ("losses", "train")},
+            **({"then": self.then._whole_record()} if self.then else {}),
         }
+
+    def _whole_record(self) -> dict[str, Any]:
+        """The numbers of a later stage, which no header has."""
+        return {
+            **self.record(),
+            "network": described(self.network),
+            "input": asdict(self.input),
+            "fusion": asdict(self.fusion) if self.fusion else {},
+        }
+
+
+def _require_same_weights(first: AnySystem, then: AnySystem, *, name: str) -> None:
+    """Raises BadInput where two stages have tensors of other names or shapes."""
+    shapes = [{k: tuple(v.shape) for k, v in x.state_dict().items()} for x in (first, then)]
+    other = sorted(k for k in {**shapes[0], **shapes[1]} if shapes[0].get(k) != shapes[1].get(k))
+    if other:
+        here, there = (shape.get(other[0], "not there") for shape in shapes)
+        raise BadInput(
+            f"recipe {name}: the stage after it has other weights: {other[0]} is {here}, then "
+            f"{there}: set both alike, such as network.backbone and then.network.backbone"
+        )
 
 
 def system_of(header: Header) -> tuple[AnySystem, InputRule]:
@@ -144,6 +190,8 @@ def revive(kind: type[T], data: Mapping[str, Any]) -> T:
 def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     """The recipe with settings such as "train.lr=0.007" or "seed=3" applied in turn.
 
+    Those of a later stage begin with "then.", or "then.then.".
+
     Raises: BadInput for an unknown setting (the nearest one is named) or a value of another type.
     """
     for setting in settings:
@@ -179,6 +227,8 @@ def _set(value: T, path: list[str], text: str, whole: str) -> T:
     if path[0] not in names or path[0] in ("name", "reported"):
         raise BadInput(f"--set {whole}: no such setting{_nearest(path[0], names)}")
     old = getattr(value, path[0])
+    if path[0] == "then":
+        _require_stage(old, path[1:], whole)
     if is_dataclass(old) != (len(path) > 1):
         raise BadInput(f"--set {whole}: name one number, such as train.lr")
     if len(path) > 1:
@@ -191,6 +241,18 @@ def _set(value: T, path: list[str], text: str, whole: str) -> T:
         raise
     except ValueError as error:
         raise BadInput(f"--set {whole}: {error}") from error
+
+
+def _require_stage(then: Recipe | None, path: list[str], whole: str) -> None:
+    """Checks that there is a next stage, and that what is set of it is its own."""
+    if then is None:
+        count = len(whole.split(".")) - len(path)
+        several = "one stage" if count == 1 else f"{count} stages"
+        raise BadInput(f"--set {whole}: this recipe has {several}")
+    if path == ["seed"]:
+        raise BadInput(f"--set {whole}: all stages have one seed: set seed")
+    if path == ["init_from"]:
+        raise BadInput(f"--set {whole}: this stage begins with the weights of the one before")
 
 
 def _read(text: str, kind: Any, whole: str) -> Any:

@@ -1,22 +1,33 @@
-"""Files that training leaves: model files, and the states that a run resumes from.
+"""Model files, and how a file gets onto the disk whole.
 
 A model file is one safetensors file. Its metadata is one key, `atrous`, with canonical JSON, and
 nothing in it depends on time, path or host: equal training gives equal bytes.
+
+A file is written under a hidden name beside its own, flushed to the disk, renamed, and its folder
+is flushed: in this order, so that neither a kill nor a loss of power leaves less than the old file
+or the new one under the name. Every writer has a hidden name to itself, so of two that write one
+file at a time the last to rename wins, and nothing is mixed. An error takes the hidden file away; a
+kill cannot, so the next write of the same file removes those that nobody has written to for an
+hour (process ids say nothing across machines and containers, and locks can hang on network disks).
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
 from atrous.types import BadInput
@@ -25,16 +36,32 @@ FORMAT = 1
 KEY = "atrous"
 Header = dict[str, Any]
 Weights = dict[str, Tensor]
+Chunk = bytes | memoryview
+Digest = dict[str, int]
+"""What a file must be: "bytes", and its "crc32"."""
 
+DTYPES = {
+    torch.uint64: "U64",
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.complex64: "C64",
+    torch.float32: "F32",
+    torch.uint32: "U32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.uint16: "U16",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""Types of a tensor file in the order in which it holds them, the widest first."""
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """All that a run needs to go on after `step` steps."""
-
-    step: int
-    weights: Weights
-    optimiser: Weights
-    counters: dict[str, Any]
+ROUGH = re.compile(r"\.[0-9a-f]{8}\.part")
+FORGOTTEN_S = 3600.0
+NO_FLUSH = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP}
+"""What systems answer that cannot flush this folder, or any: no loss that we could prevent."""
 
 
 def canonical(data: object) -> str:
@@ -43,9 +70,12 @@ def canonical(data: object) -> str:
 
 
 def write_model(path: Path, weights: Mapping[str, Tensor], header: Header) -> None:
-    """Writes a model file; it is there whole or not at all."""
+    """Writes a model file; it is there whole or not at all.
+
+    Raises: OSError if it cannot be written; what was there stays.
+    """
     text = canonical({"format": FORMAT, **header})
-    write_bytes(path, save(_plain(weights), {KEY: text}))
+    _write_whole(path, tensor_chunks(weights, {KEY: text}))
 
 
 def read_header(path: Path) -> Header:
@@ -95,67 +125,112 @@ def read_weights(path: Path) -> Weights:
     return weights
 
 
-def write_state(run: Path, state: State, *, keep: int) -> None:
-    """Saves a state under `run`/state/STEP and drops all but the last `keep`.
-
-    The folder is made under another name, flushed to the disk, and renamed.
-    """
-    root = run / "state"
-    final, rough = root / f"{state.step:08d}", root / f".{state.step:08d}"
-    shutil.rmtree(rough, ignore_errors=True)
-    rough.mkdir(parents=True)
-    write_bytes(rough / "weights.safetensors", save(_plain(state.weights)))
-    write_bytes(rough / "optimiser.safetensors", save(_plain(state.optimiser)))
-    counters = canonical({"step": state.step, **state.counters})
-    write_bytes(rough / "counters.json", counters.encode())
-    shutil.rmtree(final, ignore_errors=True)
-    rough.rename(final)
-    _flush_folder(root)
-    for old in states(run)[:-keep]:
-        shutil.rmtree(old)
-
-
-def states(run: Path) -> list[Path]:
-    """The complete states of a run, oldest first."""
-    return sorted(p for p in (run / "state").glob("[0-9]*") if p.is_dir())
-
-
-def read_state(folder: Path) -> State:
-    """Reads what `write_state` wrote."""
-    counters = json.loads((folder / "counters.json").read_text())
-    return State(
-        step=counters.pop("step"),
-        weights=read_weights(folder / "weights.safetensors"),
-        optimiser=read_weights(folder / "optimiser.safetensors"),
-        counters=counters,
-    )
-
-
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file through a temporary one beside it, flushed to the disk, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rough = path.with_name(f".{path.name}.{os.getpid()}")
+    """Writes a file; it is there whole or not at all.
+
+    Raises: OSError if it cannot be written; what was there stays.
+    """
+    _write_whole(path, [data])
+
+
+def _write_whole(path: Path, chunks: Iterable[Chunk]) -> None:
+    """Links are followed; what is no regular file, such as /dev/stdout, is written into."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as file:
+            file.writelines(chunks)
+        return
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    make_folder(path.parent)
+    _clear(path)
+    rough = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
     try:
-        with rough.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_flushed(rough, chunks)
         rough.replace(path)
     finally:
-        rough.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+        with suppress(OSError):
+            rough.unlink()
+    flush_folder(path.parent)
 
 
-def _plain(weights: Mapping[str, Tensor]) -> Weights:
-    return {k: v.detach().cpu().contiguous() for k, v in weights.items()}
+def _clear(path: Path) -> None:
+    """Removes what killed writers of this file left beside it; not worth an error."""
+    start, now = f".{path.name}", time.time()
+    with suppress(OSError):
+        for beside in path.parent.iterdir():
+            is_rough = beside.name.startswith(start) and ROUGH.fullmatch(beside.name[len(start) :])
+            if is_rough and now - beside.stat().st_mtime > FORGOTTEN_S:
+                beside.unlink()
 
 
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def write_flushed(path: Path, chunks: Iterable[Chunk]) -> Digest:
+    """Writes a new file, flushed to the disk; its folder is not, nor is it removed on an error."""
+    size = crc = 0
+    with path.open("xb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+            size, crc = size + len(chunk), zlib.crc32(chunk, crc)
+        file.flush()
+        os.fsync(file.fileno())
+    return {"bytes": size, "crc32": crc}
+
+
+def tensor_chunks(
+    weights: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> Iterator[Chunk]:
+    """A safetensors file piece by piece: its header, then one tensor after another.
+
+    The bytes are those of the library's `save`, which makes one object of all of them. Its
+    `save_file` copies less, but its files are closed to all but their owner, a full disk loses its
+    errno, and nobody can flush the handle that was written to.
+
+    Raises: ValueError for a type of numbers that the format lacks.
+    Source: https://github.com/huggingface/safetensors, README.md, Format.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    names, end = _in_order(weights), 0
+    for name in names:
+        start, end = end, end + weights[name].nbytes
+        shape, dtype = list(weights[name].shape), DTYPES[weights[name].dtype]
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for name in names:
+        plain = weights[name].detach().cpu().contiguous()
+        yield plain.reshape(-1).view(torch.uint8).numpy().data
+
+
+def _in_order(weights: Mapping[str, Tensor]) -> list[str]:
+    order = {dtype: place for place, dtype in enumerate(DTYPES)}
+    for name, tensor in weights.items():
+        if tensor.dtype not in order:
+            raise ValueError(f"{name} is {tensor.dtype}, which no model file holds: convert it")
+    return sorted(weights, key=lambda name: (order[weights[name].dtype], name))
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, each flushed into the one that holds it.
+
+    Raises: OSError, also where a file stands in the way.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    flush_folder(folder.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Brings the names in a folder onto the disk, on systems that can."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in NO_FLUSH:
+            raise
 
 
 def _line(error: Exception) -> str:
