@@ -8,7 +8,7 @@ NEEDS_PYTHON := make: atrous needs Python >= 3.11; name one with `make PYTHON=py
 NEEDS_VENV := make: no .venv could be made; is the venv module installed (on Debian, python3-venv)?
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test study lint format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -18,6 +18,9 @@ demo: .venv/.demo  ## parse sample photos with the packaged model
 
 test: .venv/.dev  ## run the tests; make test ARGS="-k floors" runs some of them
 	$(BIN)/python -m pytest -n 2 --dist worksteal -rs $(ARGS)
+
+study: .venv/.dev  ## run the tests that are too slow for every day
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rs -m study $(ARGS)
 
 lint: .venv/.dev  ## ruff, the format and the types
 	$(BIN)/ruff check .

@@ -224,7 +224,7 @@ def features(peer: Any, image: Tensor) -> Tensor:
         (timm_network, "resnet50", "resnet-50", "7x7"),
         (timm_network, "resnet50s", "resnet-50", "deep"),
         (timm_network, "xception41", "xception-41", "7x7"),
-        (timm_network, "xception65", "xception-65", "7x7"),
+        pytest.param(timm_network, "xception65", "xception-65", "7x7", marks=pytest.mark.study),
         (timm_network, "mobilenetv2_100", "mobilenet-v2", "7x7"),
         (timm_network, "mobilenetv2_050", "mobilenet-v2-half", "7x7"),
     ],

@@ -71,12 +71,12 @@ def small_need(images: int = 2, **settings: object) -> Need:
     ("name", "settings", "least", "most"),
     [
         ("deeperlab-light", (), 10, 40),
-        ("deeperlab-x71", (), 20, 60),
-        ("deeplabv3-aspp-mg124", (), 8, 20),
-        ("deeplabv3-resnet50-block7", (), 5, 20),
+        pytest.param("deeperlab-x71", (), 20, 60, marks=pytest.mark.study),
+        pytest.param("deeplabv3-aspp-mg124", (), 8, 20, marks=pytest.mark.study),
+        pytest.param("deeplabv3-resnet50-block7", (), 5, 20, marks=pytest.mark.study),
         ("deeplabv3-resnet50", ("losses.mining=threshold",), 5, 20),
-        ("fcrn-resnet50-instances-bs-weighted", (), 10, 40),
-        ("fcrn-resnet101-bs512", (), 10, 40),
+        pytest.param("fcrn-resnet50-instances-bs-weighted", (), 10, 40, marks=pytest.mark.study),
+        pytest.param("fcrn-resnet101-bs512", (), 10, 40, marks=pytest.mark.study),
         ("pspnet-resnet50", (), 10, 40),
     ],
 )
