@@ -163,6 +163,7 @@ def test_a_signal_before_the_first_step_ends_the_call_and_leaves_no_run(
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+@pytest.mark.study
 def test_a_signal_does_not_wait_for_the_scores_which_the_resume_computes(run: Run) -> None:
     scoring = ("--set", "train.eval_every=2")
     val = Scenes(raising(signal.SIGTERM), at=2)
@@ -183,6 +184,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.study
 @pytest.mark.skipif(sys.platform == "win32", reason="has no process groups")
 def test_ctrl_c_in_a_terminal_brings_no_traceback_of_any_process(tmp_path: Path) -> None:
     program, folder = tmp_path / "call.py", tmp_path / "run"

@@ -33,7 +33,6 @@ ALONE = World(0, 1, CPU)
 VOID, CLASSES, SIDE = 255, 3, 17
 PLAIN = TrainSettings(10, 8, 33, lr=0.05, norms="frozen", weight_decay=0.0)
 COMPILER = os.environ.get("CXX", "g++")
-IS_CI = bool(os.environ.get("CI"))
 FOREIGN = pytest.mark.filterwarnings(
     "ignore:.*torch.jit:DeprecationWarning", "ignore:The .grad attribute:UserWarning"
 )
@@ -263,7 +262,7 @@ def test_the_average_takes_the_statistics_of_norms_as_they_are() -> None:
     "backend",
     [
         "eager",
-        pytest.param("inductor", marks=pytest.mark.skipif(not IS_CI, reason="30 s: set CI=1")),
+        pytest.param("inductor", marks=pytest.mark.study),
     ],
 )
 def test_a_compiled_network_learns_the_same_and_is_compiled_once(

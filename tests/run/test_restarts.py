@@ -21,7 +21,10 @@ import pytest
 from atrous.run.states import states
 from conftest import TINY_NETWORK, Shell
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
+    pytest.mark.study,
+]
 
 STEPS, PROCESSES = 6, 2
 SETTINGS = (
@@ -160,7 +163,6 @@ def test_the_command_that_a_stopped_run_prints_goes_on_to_the_bytes_of_an_undist
     assert model(run) == whole
 
 
-@pytest.mark.study
 def test_another_call_never_goes_on_with_a_run_however_often_it_is_restarted(
     stopped: Stopped, tmp_path: Path
 ) -> None:
@@ -174,7 +176,6 @@ def test_another_call_never_goes_on_with_a_run_however_often_it_is_restarted(
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.study
 def test_another_number_of_processes_goes_on_and_says_that_bytes_will_differ(
     stopped: Stopped, tmp_path: Path, shell: Shell
 ) -> None:

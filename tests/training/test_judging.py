@@ -200,6 +200,7 @@ def judged(rank: int, run: Path) -> Judged:
     return Judged(scenes.read, referee.counters)
 
 
+@pytest.mark.study
 def test_two_processes_come_to_the_scores_of_one_to_the_last_digit(tmp_path: Path) -> None:
     runs = [make(tmp_path / name) for name in ("one", "two")]
     alone, (first, second) = judged(0, runs[0]), ranks(2, judged, runs[1])

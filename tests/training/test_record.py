@@ -209,6 +209,7 @@ def refused(rank: int, calls: list[tuple[str, ...]]) -> list[tuple[int, str]]:
     return answers
 
 
+@pytest.mark.study
 def test_one_of_many_processes_says_in_one_line_what_is_wrong(
     tmp_path: Path, finished: Path
 ) -> None:

@@ -228,6 +228,7 @@ def together(rank: int, out: Path) -> tuple[Recipe, tuple[int, ...], list[Any]]:
     return chosen, fit, [answer.to_json() for answer in answers]
 
 
+@pytest.mark.study
 def test_two_processes_share_the_memory_and_rehearse_together(here: Path) -> None:
     both = ranks(2, together, here / "run", joined=False)
     assert not list(here.iterdir())
