@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,10 @@ from atrous.data.shapes import Shapes
 from atrous.formats import read_panoptic
 from atrous.instances.keypoints import KeypointNumbers
 from atrous.parser import Parser
+from atrous.recipes import find
+from atrous.recipes.recipe import views_of
+from atrous.run.checkpoint import read_header, read_weights, write_model
+from atrous.run.predict import Views
 from atrous.types import BadInput, Image
 
 
@@ -166,7 +171,7 @@ def test_a_result_draws_saves_and_shows_itself(
     again = read_panoptic(tmp_path / "panoptic" / "image.png", rows, classes)
     assert np.array_equal(again.ids, result.panoptic)
     with pytest.raises(BadInput, match="coco"):
-        result.save(tmp_path, format="voc")
+        result.save(tmp_path, format="nonsense")
 
 
 def test_any_iterable_of_samples_trains(tmp_path: Path) -> None:
@@ -179,3 +184,59 @@ def test_any_iterable_of_samples_trains(tmp_path: Path) -> None:
 def test_a_network_can_be_had_without_any_data() -> None:
     network = atrous.create("deeperlab-light", classes=4)
     assert network(torch.zeros(2, 3, 33, 33)).semantic.shape == (2, 4, 9, 9)
+
+
+@pytest.mark.parametrize("part", ["semantic", "heatmap", "long"])
+def test_nan_in_any_map_is_told_and_the_rest_is_parsed(
+    parser: Parser, photo: Image, part: str
+) -> None:
+    broken = copy.deepcopy(parser.network)
+    last = list(getattr(broken, part).parameters())[-1]
+    last.data.fill_(float("nan"))
+    rule, header = parser.input, parser.header
+    spoilt = Parser(broken, rule, header=header, device=parser.device)
+    with pytest.warns(UserWarning, match="NaN or infinity"):
+        result = spoilt(photo)
+    assert result.panoptic.shape == photo.shape[:2]
+    assert (part == "semantic") == bool((result.semantic == 255).all())
+    assert (part == "semantic") == (not result.segments)
+
+
+def test_what_is_unsure_or_small_is_void_if_that_is_asked_for(parser: Parser, photo: Image) -> None:
+    plain = parser(photo)
+    bound = float(np.median(plain.confidence))
+    picky = parser.replace(reject_below=bound)(photo)
+    assert ((picky.panoptic == 0) == (plain.confidence < np.float32(bound))).all()
+    largest = max(segment.area for segment in plain.segments)
+    few = parser.replace(least_area=largest)(photo)
+    assert {segment.area for segment in few.segments} == {largest}
+    with pytest.raises(BadInput, match="probability"):
+        parser.replace(reject_below=2)
+
+
+def test_views_travel_with_a_parser_and_its_model(parser: Parser, photo: Image) -> None:
+    twice = parser.replace(views=Views(scales=(1.0, 1.5), flip=True))
+    assert len(twice.see([photo])[0]) == 4
+    assert twice.replace(least_area=2).way.views == twice.way.views
+    assert np.abs(twice(photo).confidence - parser(photo).confidence).max() > 0
+    with pytest.raises(ValueError, match=r"n \* 16 \+ 1"):
+        parser.replace(views=Views(window=50))
+
+
+def test_a_recipe_says_in_which_views_its_models_see() -> None:
+    recipe = find("pspnet-resnet101-cityscapes")
+    header = recipe.header(Shapes("val").labels)
+    assert views_of(header) == Views(window=713, flip=True)
+    assert views_of(find("deeperlab-light").header(Shapes("val").labels)) == Views()
+
+
+def test_weights_that_are_no_numbers_are_told_when_they_are_loaded(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    weights, header = dict(read_weights(tiny_model)), read_header(tiny_model)
+    del header["format"]
+    name = next(k for k, v in weights.items() if v.is_floating_point())
+    weights[name] = torch.full_like(weights[name], float("nan"))
+    write_model(tmp_path / "broken.safetensors", weights, header)
+    with pytest.warns(UserWarning, match=r"broken\.safetensors: its weights hold NaN"):
+        atrous.load(tmp_path / "broken.safetensors", device="cpu")

@@ -11,6 +11,8 @@ _HOMES = {
     "load": "parser",
     "Parser": "parser",
     "Result": "result",
+    "contact_sheet": "result",
+    "Views": "run.predict",
     "train": "training",
     "create": "recipes",
     "Sample": "types",

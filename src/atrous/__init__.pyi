@@ -4,6 +4,8 @@ from atrous.parser import Parser as Parser
 from atrous.parser import load as load
 from atrous.recipes import create as create
 from atrous.result import Result as Result
+from atrous.result import contact_sheet as contact_sheet
+from atrous.run.predict import Views as Views
 from atrous.training import train as train
 from atrous.types import BadInput as BadInput
 from atrous.types import Labelled as Labelled

@@ -1,4 +1,4 @@
-"""What all systems share about classes: targets, losses, and the answer at image size."""
+"""What all systems share about learning classes: targets and losses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from atrous.nn.losses import (
     hardest_cross_entropy,
     thresholded_cross_entropy,
 )
-from atrous.nn.resample import resize, sample_grid
-from atrous.tensors import LossTerm, Maps, Targets, View
-from atrous.types import ClassMap, FloatMap, Sample, require_positive
+from atrous.nn.resample import resize
+from atrous.tensors import LossTerm, Maps, Targets
+from atrous.types import Sample, require_positive
 
-STRIPE_PX = 1 << 18
 MINING, PLACES = ("none", "hardest", "threshold"), ("full", "stride")
 
 
@@ -105,34 +104,3 @@ def _mined(logits: Tensor, target: Tensor, numbers: SemanticLoss, void: int) -> 
             logits, target, ignore=void, probability=numbers.probability, least=numbers.least
         )
     return cross_entropy(logits, target, ignore=void)
-
-
-def semantic_parse(view: View, labels: LabelSpace) -> tuple[ClassMap, FloatMap]:
-    """Class and its probability for every pixel of the image.
-
-    Logits are sampled stripe by stripe at the place where each pixel lies in the map, so that full
-    size logits never exist.
-
-    Source: DeepLabv3, section 4.1 (upsampled logits).
-    """
-    height, width = view.frame.image_hw
-    logits = view.maps.semantic[0].float()
-    rows, columns = (at.to(logits.device) for at in cells_of_pixels(view))
-    classes, confidence = labels.empty((height, width)), np.empty((height, width), np.float32)
-    step = max(1, STRIPE_PX // width)
-    for top in range(0, height, step):
-        stripe = sample_grid(logits, rows[top : top + step], columns).softmax(dim=0)
-        best, index = stripe.max(dim=0)
-        classes[top : top + step] = index.cpu().numpy()
-        confidence[top : top + step] = best.cpu().numpy()
-    return classes, confidence
-
-
-def cells_of_pixels(view: View) -> tuple[Tensor, Tensor]:
-    """Row and column of every image row and column, in cells of the semantic map."""
-    size, whole = view.maps.semantic.shape[-2:], view.frame.input_hw
-    rows, columns = (
-        at / view.maps.stride if view.maps.align_corners else (at + 0.5) * n / full - 0.5
-        for at, n, full in zip(view.frame.positions(), size, whole, strict=True)
-    )
-    return torch.from_numpy(rows).float(), torch.from_numpy(columns).float()

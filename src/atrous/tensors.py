@@ -27,29 +27,83 @@ def mapped(value: T, change: Callable[[Tensor], Tensor]) -> T:
     return value
 
 
+Positions = NDArray[np.float64]
+"""(n,) positions along one side, in pixels; the centre of the first pixel is 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Where answers are wanted: each row with each column, in pixels of an image of a size."""
+
+    rows: Positions
+    columns: Positions
+    size_hw: tuple[int, int]
+
+    @classmethod
+    def of(cls, size_hw: tuple[int, int], *, stride: int = 1) -> Grid:
+        """Every pixel of an image, or the first of every so many."""
+        rows, columns = (np.arange(0, n, stride, dtype=np.float64) for n in size_hw)
+        return cls(rows, columns, size_hw)
+
+    @classmethod
+    def covering(cls, size_hw: tuple[int, int], *, stride: int) -> Grid:
+        """The cells of an image's maps; the last may lie beyond its last pixel."""
+        rows, columns = (np.arange(0.0, n - 1 + stride, stride) for n in size_hw)
+        return cls(rows, columns, size_hw)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(h, w) of what is wanted."""
+        return len(self.rows), len(self.columns)
+
+    def moved(self, size_hw: tuple[int, int]) -> tuple[Positions, Positions]:
+        """Where the rows and columns lie in the image resized to another size.
+
+        Pixel centres are mapped on pixel centres, as by the resize itself; what lies outside of the
+        outermost centres is moved onto them.
+        """
+        rows, columns = (
+            np.clip((at + 0.5) * (m / n) - 0.5, 0, m - 1)
+            for at, n, m in zip((self.rows, self.columns), self.size_hw, size_hw, strict=True)
+        )
+        return rows, columns
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a network input comes from: the image, scaled, then padded at bottom and right.
+    """Where a network input comes from: the image, scaled, a window of it, mirrored, padded.
 
     image_hw    size of the user's image
-    resized_hw  size after scaling, at the top left of the input
-    input_hw    size of the network's input
+    resized_hw  size after scaling
+    input_hw    size of the network's input: the window at the top left, then padding
+    origin_yx   where the window begins in the scaled image; it ends where that or the input ends
+    flipped     whether the window was mirrored left to right before it was padded
     """
 
     image_hw: tuple[int, int]
     resized_hw: tuple[int, int]
     input_hw: tuple[int, int]
+    origin_yx: tuple[int, int] = (0, 0)
+    flipped: bool = False
 
-    def positions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Row and column of every image row and column, in pixels of the network's input.
-
-        Pixel centres are mapped on pixel centres, the inverse of what the image's own resize did.
-        """
-        rows, columns = (
-            np.clip((np.arange(n) + 0.5) * m / n - 0.5, 0, m - 1)
-            for n, m in zip(self.image_hw, self.resized_hw, strict=True)
+    @property
+    def window_hw(self) -> tuple[int, int]:
+        """Size of what the input shows of the scaled image."""
+        height, width = (
+            min(full - first, shown)
+            for full, first, shown in zip(
+                self.resized_hw, self.origin_yx, self.input_hw, strict=True
+            )
         )
-        return rows, columns
+        return height, width
+
+    def seen_at(self, grid: Grid) -> tuple[Positions, Positions]:
+        """Where the rows and columns of a grid lie in the network's input."""
+        y, x = (
+            at - first
+            for at, first in zip(grid.moved(self.resized_hw), self.origin_yx, strict=True)
+        )
+        return y, self.window_hw[1] - 1 - x if self.flipped else x
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +138,35 @@ class Maps:
     align_corners: bool = True
 
 
+def planes_of(maps: Maps) -> list[Tensor]:
+    """All tensors of maps, in the order of `mapped`."""
+    planes: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        planes.append(tensor)
+        return tensor
+
+    mapped(maps, keep)
+    return planes
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """The maps of one image and the frame that they were seen in."""
 
     maps: Maps
     frame: Frame
+
+    def cells(self, grid: Grid) -> tuple[Positions, Positions]:
+        """Where the rows and columns of a grid lie in the maps, in cells."""
+        sizes = self.maps.semantic.shape[-2:]
+        rows, columns = (
+            at / self.maps.stride if self.maps.align_corners else (at + 0.5) * n / full - 0.5
+            for at, n, full in zip(
+                self.frame.seen_at(grid), sizes, self.frame.input_hw, strict=True
+            )
+        )
+        return rows, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +246,6 @@ class System(Protocol):
 
     def parse(self, views: Sequence[View]) -> Parse:
         """One image's parse from all views of it."""
+
+    def parse_all(self, images: Sequence[Sequence[View]]) -> list[Parse]:
+        """The parses of several images, together where that is faster."""

@@ -1,21 +1,20 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from atrous import batch
-from atrous.batch import names
+from atrous.batch import run
 from atrous.data import catalogue
 from atrous.data.shapes import Shapes
 from atrous.formats import read_image, read_panoptic, write_image, write_json, write_panoptic
 from atrous.parser import bundled, load
 from atrous.types import Image
+from atrous.video import Film, Video
 from conftest import Shell
 
 SMALL = [
@@ -65,7 +64,7 @@ def test_maps_that_were_not_asked_for_are_not_written(
 ) -> None:
     shell("parse", photo, "--model", tiny_model, "--out", tmp_path / "out")
     found = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert found == ["overlay", "panoptic", "panoptic.json"]
+    assert found == ["overlay", "panoptic", "panoptic.json", "panoptic.jsonl", "parse.json"]
 
 
 def test_stdout_holds_one_json_line_an_image_and_nothing_else(
@@ -74,10 +73,11 @@ def test_stdout_holds_one_json_line_an_image_and_nothing_else(
     other = photo.with_name("other.png")
     other.write_bytes(photo.read_bytes())
     words = ("parse", photo, other, "--model", tiny_model, "--out", tmp_path / "out")
-    _, out, err = shell(*words, "--json")
+    _, out, err = shell(*words, "--json", "--overwrite")
     assert [json.loads(line)["file"] for line in out.splitlines()] == [str(photo), str(other)]
     assert "2 of 2 parsed" in err
-    _, out, err = shell(*words)
+    assert " images/s, see " in err
+    _, out, err = shell(*words, "--overwrite")
     assert out == ""
     assert "photo.png" in err
     assert shell(*words, "--quiet") == (0, "", "")
@@ -107,19 +107,6 @@ def test_inputs_of_one_stem_get_their_folder_into_the_name(
     assert sorted(p.name for p in (out / "panoptic").iterdir()) == ["a_x.png", "b_x.png"]
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["a", "b", "a_x"]), st.sampled_from(["x", "x_2", "a_x", "a_x_2"])
-        ),
-        unique=True,
-    )
-)
-def test_no_two_inputs_have_one_name(places: list[tuple[str, str]]) -> None:
-    found = names([Path(folder) / f"{stem}.png" for folder, stem in places])
-    assert len(set(found)) == len(found) == len(places)
-
-
 def test_a_stopped_parse_lists_what_it_has_written(
     shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,13 +118,50 @@ def test_a_stopped_parse_lists_what_it_has_written(
             raise KeyboardInterrupt
         return read_image(path, stretch=stretch)
 
-    monkeypatch.setattr(batch, "read_image", read)
+    monkeypatch.setattr(run, "read_image", read)
     code, _, err = shell("parse", photo, other, "--model", tiny_model, "--out", out)
     assert code == 3
     assert err.splitlines()[-1] == "atrous: stopped"
     told = json.loads((out / "panoptic.json").read_text())["annotations"]
     written = [p.name for p in (out / "panoptic").iterdir()]
     assert [entry["file_name"] for entry in told] == written == ["photo.png"]
+
+
+def test_the_same_command_again_skips_what_is_done_and_another_one_is_refused(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    words = ("parse", photo, "--model", tiny_model, "--out", tmp_path / "out")
+    _, first, _ = shell(*words, "--json")
+    code, second, err = shell(*words, "--json")
+    assert (code, second) == (0, first)
+    assert "1 of 1 parsed (1 were done before)" in err
+    told = "made without --set, not with --set fusion.instances=3: choose another --out"
+    shell.refuses(*words, "--set", "fusion.instances=3", naming=told)
+    code, third, _ = shell(*words, "--semantic", "--json")
+    assert "semantic" in json.loads(third)["outputs"]
+
+
+def test_a_list_on_stdin_and_a_video_with_a_film(
+    shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, film = tmp_path / "clip.mp4", tmp_path / "film.mp4"
+    written = Film(clip, fps=5)
+    for _ in range(2):
+        written.add(read_image(photo))
+    written.close()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{photo}\n{clip}\n".encode())))
+    words = ("--model", tiny_model, "--out", tmp_path / "out", "--json", "--least-area", "20")
+    code, out, _ = shell("parse", "-", *words)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [line.get("frame", 0) for line in lines] == [0, 1, 2]
+    assert all(s["area"] >= 20 for line in lines for s in line["segments"])
+    code, _, err = shell("parse", clip, "--model", tiny_model, "--out", film, "--batch", "2")
+    assert code == 0
+    assert "2 of 2 parsed" in err
+    with Video(film) as made:
+        assert len(list(made)) == 2
+    shell.refuses("parse", clip, "--model", tiny_model, "--out", clip, naming="the video itself")
 
 
 def bad_file(kind: str, folder: Path, photo: Path) -> Path:
@@ -231,8 +255,19 @@ TRAIN = ("train", "deeperlab-light", "--data", "shapes", "--out", "OUT", "--quie
     ("words", "naming"),
     [
         (("parse", "PHOTO", "--model", "deeperlab-lihgt"), "deeperlab-light"),
-        (("parse", "PHOTO", "--model", "MODEL", "--format", "voc"), "coco"),
+        (("parse", "PHOTO", "--model", "MODEL", "--format", "pascal"), "coco"),
         (("parse", "PHOTO", "--model", "MODEL", "--device", "tpu"), "tpu"),
+        (("parse", "PHOTO", "--model", "MODEL", "--overlay", "both"), "side-by-side"),
+        (("parse", "PHOTO", "--model", "MODEL", "--alpha", "2"), "alpha"),
+        (("parse", "PHOTO", "--model", "MODEL", "--scales", "1,x"), "--scales 1,x"),
+        (("parse", "PHOTO", "--model", "MODEL", "--scales", "0"), "--scales 0"),
+        (("parse", "PHOTO", "--model", "MODEL", "--window", "33", "--tile", "33"), "one of them"),
+        (("parse", "PHOTO", "--model", "MODEL", "--reject-below", "2"), "--reject-below 2"),
+        (("parse", "PHOTO", "--model", "MODEL", "--batch", "0"), "--batch"),
+        (("parse", "PHOTO", "--model", "MODEL", "--precision", "int8"), "fp32"),
+        (("parse", "PHOTO", "--model", "MODEL", "--out", "x.mp4"), "one video or camera"),
+        (("parse", "none*.png", "--model", "MODEL"), "pattern"),
+        (("parse", "camera:99", "--model", "MODEL"), "camera:99"),
         (("parse", "PHOTO", "--model", "MODEL", "--output-stride", "4"), "8 or 16"),
         (("parse", "PHOTO", "--model", "MODEL", "--set", "train.lr=1"), "fusion"),
         (("parse", "PHOTO", "--model", "MODEL", "--set", "fusion.peak=1"), "peak"),
@@ -365,7 +400,7 @@ def test_training_from_the_command_line_leaves_a_model_that_parses(
     code, out, _ = shell("eval", "--data", "shapes", "--model", run, "--quiet")
     assert code == 0
     scores = json.loads(out)
-    asked = {"model", "data", "split", "settings"}
+    asked = {"model", "data", "split", "settings", "views", "reject_below", "least_area"}
     parts = {"panoptic", "covering", "semantic", "instance"}
     assert set(scores) == asked | parts | {"schema", "per_class", "images", "scorer"}
     assert scores["images"] == 4
@@ -374,11 +409,11 @@ def test_training_from_the_command_line_leaves_a_model_that_parses(
 def test_without_instances_no_thing_class_has_two_segments(
     shell: Shell, photo: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
-    words = ("parse", photo, "--model", tiny_model, "--out", tmp_path / "out", "--json")
+    words = ("parse", photo, "--model", tiny_model, "--json")
     counts = []
     for instances in (100, 0):
         settings = ("--set", "fusion.peak_threshold=0", "--set", f"fusion.instances={instances}")
-        _, out, _ = shell(*words, *settings)
+        _, out, _ = shell(*words, *settings, "--out", tmp_path / str(instances))
         classes = [s["class_id"] for s in json.loads(out)["segments"]]
         counts.append((len(classes), len(set(classes))))
     assert counts[0][0] > counts[0][1]

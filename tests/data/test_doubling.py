@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atrous.data.doubling import CHUNK, ClassIds, Read, again, doubled, places
+from atrous.data.doubling import CHUNK, ClassIds, Read, again, places
 from atrous.data.folder import open_folder
 from atrous.data.shapes import LABELS, Shapes
-from atrous.data.source import subset
+from atrous.data.source import Source, Subset, subset
 from atrous.formats import write_class_map, write_image, write_json
 from atrous.labels import VOC, LabelSpace
 from atrous.processes import in_order
@@ -48,6 +48,10 @@ class Drawn:
 
 
 FIVE = Drawn(((SKY,), (SKY, STAR), (GRASS,), (STAR,), (GRASS, SKY)))
+
+
+def doubled(source: Source, classes: tuple[str, ...]) -> Subset:
+    return again(source, places(source, classes))
 
 
 def test_images_of_a_class_come_once_more_after_all_others() -> None:

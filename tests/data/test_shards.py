@@ -365,6 +365,7 @@ def test_shards_go_to_other_processes_and_back(root: Path) -> None:
     assert_same(pickle.loads(pickle.dumps(data)), 1, data, 1)
 
 
+@pytest.mark.study
 def test_loader_workers_read_what_this_process_reads(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from torch.utils.data import DataLoader

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from atrous.data.transforms import InputRule, pad, resized
-from atrous.tensors import Frame
+from atrous.tensors import Frame, Grid
 from atrous.types import Labelled, Region, Sample
 
 RULE = InputRule(longest_side=65)
@@ -25,10 +25,15 @@ def sample(size_hw: tuple[int, int]) -> Sample:
 def test_the_longer_side_is_reduced_and_never_enlarged(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    assert resized(np.zeros((*size, 3), np.uint8), RULE).shape[:2] in (
-        expected,
-        (expected[0], expected[1] - 1),
-    )
+    small = resized(np.zeros((*size, 3), np.uint8), RULE.sized(size))
+    assert small.shape[:2] in (expected, (expected[0], expected[1] - 1))
+
+
+def test_a_scale_goes_from_centre_to_centre_and_pads_alike() -> None:
+    rule = InputRule(longest_side=513, enlarge=True, multiple=8, square=True)
+    assert [max(rule.sized((300, 400), scale=s)) for s in (0.5, 1, 1.75)] == [257, 513, 897]
+    assert rule.padded(rule.sized((300, 400), scale=0.5), scale=0.5) == (257, 257)
+    assert rule.sized((1, 1000), scale=0.5) == (1, 257)
 
 
 def test_padding_goes_to_16_n_plus_1_with_the_mean_pixel() -> None:
@@ -40,14 +45,14 @@ def test_padding_goes_to_16_n_plus_1_with_the_mean_pixel() -> None:
 
 
 def test_a_frame_maps_corners_on_corners_without_resize() -> None:
-    rows, columns = Frame((33, 65), (33, 65), (33, 65)).positions()
+    rows, columns = Frame((33, 65), (33, 65), (33, 65)).seen_at(Grid.of((33, 65)))
     assert rows.tolist() == list(range(33))
     assert columns.tolist() == list(range(65))
 
 
 def test_a_frame_leads_back_to_the_pixel_that_the_resize_came_from() -> None:
     image = sample((100, 100)).image
-    small = resized(image, InputRule(longest_side=50))
-    rows, _ = Frame((100, 100), (50, 50), (65, 65)).positions()
+    small = resized(image, InputRule(longest_side=50).sized((100, 100)))
+    rows, _ = Frame((100, 100), (50, 50), (65, 65)).seen_at(Grid.of((100, 100)))
     levels = np.interp(rows, np.arange(50), small[:, 25, 0].astype(float))
     assert np.abs(levels - image[:, 50, 0])[2:-2].max() <= 2

@@ -116,6 +116,7 @@ def test_grades_of_which_each_split_has_others_are_no_fault(tmp_path: Path) -> N
     assert LOOKS_DRIFTED in {x.kind for _, x in diagnosis.told}
 
 
+@pytest.mark.study
 @pytest.mark.parametrize(("form", "name", "warnings"), REAL)
 def test_a_real_set_has_no_fault(form: str, name: str, warnings: set[str], shared: Path) -> None:
     diagnosis = examined(f"{form}={shared / 'data' / name}")

@@ -28,12 +28,16 @@ def test_areas_and_boxes_are_those_of_the_masks(ids: IdMap) -> None:
         assert inside[:, [0, -1]].any(axis=0).all()
 
 
-@given(ID_MAPS, st.permutations([1, 7, 2**24, 2**31 - 1]))
-def test_places_name_the_patch_of_each_pixel(ids: IdMap, order: list[int]) -> None:
-    patches = tuple(Patch(i, PERSON, "person", True, 1, (0, 0, 1, 1)) for i in order[:3])
-    names = [0, *(patch.id for patch in patches)]
-    found = np.array(names)[Layer(ids, patches).places]
-    np.testing.assert_array_equal(found, np.where(np.isin(ids, names), ids, 0))
+def test_a_layer_knows_whether_some_pixel_is_of_no_patch() -> None:
+    ids = np.ones((2, 3), np.int32)
+    patch = Patch(1, PERSON, "person", True, 6, (0, 0, 2, 3))
+    assert not Layer(ids, (patch,)).has_void
+    assert Layer(ids, ()).has_void
+
+
+def test_all_things_of_a_class_can_have_one_colour() -> None:
+    layer = people(10, 30, 20)
+    assert len(set(colours(layer, LABELS, ranks(layer), by="class").values())) == 1
 
 
 @pytest.mark.parametrize(

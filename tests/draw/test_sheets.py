@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scenes import LABELS, PERSON, SIZE, SKY, grey, labelled, whole
 
-from atrous.draw import comparison, contact_sheet, side_by_side
-from atrous.types import Image, Labelled, Region
+from atrous.draw import Style, comparison, contact_sheet, side_by_side, thumbnail
+from atrous.types import BadInput, Image, Labelled, Region
 
 
 def test_side_by_side_keeps_every_pixel_of_its_images() -> None:
@@ -107,3 +107,29 @@ def test_nothing_at_all_can_be_compared(size: tuple[int, int], regions: tuple[Re
 def test_what_differs_in_size_is_not_compared() -> None:
     with pytest.raises(ValueError, match=r"image is \(9, 9\), its truth \(40, 60\)"):
         compare(grey((9, 9)), TRUTH)
+
+
+@pytest.mark.parametrize(("count", "columns"), [(0, 3), (2, 0)])
+def test_a_sheet_of_nothing_is_refused(count: int, columns: int) -> None:
+    with pytest.raises(BadInput, match="give at least one image and one column"):
+        contact_sheet([grey(SIZE)] * count, columns=columns)
+
+
+def test_a_thumbnail_is_a_small_overlay_under_its_title() -> None:
+    truth = labelled(SIZE, (Region(1, SKY), whole(SIZE)))
+    style = Style(legend=False)
+    plain = thumbnail(grey(SIZE), truth, LABELS, longest_px=60, style=style)
+    assert plain.shape == (40, 60, 3)
+    titled = thumbnail(grey(SIZE), truth, LABELS, longest_px=60, title="x" * 99, style=style)
+    assert titled.shape[0] > 40
+    assert titled.shape[1] == 60
+
+
+def test_a_thumbnail_is_never_scaled_up() -> None:
+    truth = labelled((4, 6), (Region(1, SKY), whole((4, 6))))
+    assert thumbnail(grey((4, 6)), truth, LABELS, longest_px=480).shape == (4, 6, 3)
+
+
+def test_a_thumbnail_without_pixels_is_refused() -> None:
+    with pytest.raises(BadInput, match="longest_px is 0"):
+        thumbnail(grey(SIZE), labelled(SIZE), LABELS, longest_px=0)

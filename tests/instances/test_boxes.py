@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from atrous.data.shapes import Shapes
 from atrous.instances import boxes, transform
+from atrous.instances.sampling import as_it_is
 from atrous.types import FloatMap, IdMap, Labelled, Region
 
 NUMBERS = boxes.BoxNumbers()
@@ -118,9 +119,15 @@ def test_decoding_undoes_encoding(ids: IdMap, stride: int) -> None:
     prediction = np.concatenate([target.targets, target.targets])
     for thing in range(2):
         cells = np.flatnonzero(target.thing == thing)
-        found = boxes.pixel_boxes(prediction, cells, thing=thing, stride=stride, numbers=NUMBERS)
+        found = boxes.pixel_boxes(
+            as_it_is(prediction),
+            cells.astype(np.int32),
+            thing=thing,
+            stride=stride,
+            numbers=NUMBERS,
+        )
         wanted = [tight_box(ids == each) for each in grid.ravel()[cells]]
-        assert np.allclose(found.T.reshape(-1, 4), np.array(wanted).reshape(-1, 4), atol=1e-4)
+        assert np.allclose(found, np.array(wanted).reshape(-1, 4), atol=1e-4)
 
 
 def test_targets_lead_to_the_centre_of_the_tight_box() -> None:
@@ -175,8 +182,9 @@ def test_a_crop_without_things_supervises_nothing() -> None:
 
 def test_predicted_boxes_are_never_empty() -> None:
     prediction = np.full((4, 1, 2), -9, dtype=np.float32)
-    found = boxes.pixel_boxes(prediction, np.array([0, 1]), thing=0, stride=1, numbers=NUMBERS)
-    assert (found[2:] - found[:2] == 1).all()
+    cells = np.array([0, 1], dtype=np.int32)
+    found = boxes.pixel_boxes(as_it_is(prediction), cells, thing=0, stride=1, numbers=NUMBERS)
+    assert (found[:, 2:] - found[:, :2] == 1).all()
 
 
 @given(st.data())
@@ -435,7 +443,9 @@ def test_where_instances_overlap_the_best_one_is_painted() -> None:
     masks = np.zeros((3, 1, 6), dtype=np.bool_)
     masks[0, 0, :3] = masks[1, 0, 1:5] = masks[2, 0, :] = True
     instances = tuple(
-        transform.BoxInstance(class_id, score, mask, (0, 0, 1, 1))
+        transform.BoxInstance(
+            class_id, score, np.flatnonzero(mask).astype(np.int32), (1, 6), (0, 0, 1, 1)
+        )
         for class_id, score, mask in zip((1, 1, 2), (0.5, 0.7, 0.9), masks, strict=True)
     )
     semantic = np.array([[1, 1, 1, 0, 1, 1]], dtype=np.uint8)

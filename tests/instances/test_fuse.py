@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+import plain
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from atrous.instances.fuse import fuse, to_pixels
+from atrous.instances.fuse import fuse, merge, to_pixels
 from atrous.labels import Label, LabelSpace
 
 LABELS = LabelSpace(
@@ -88,3 +89,61 @@ def test_stuff_pixels_have_no_instance() -> None:
         columns=np.zeros(3),
     )
     assert pixels.tolist() == [[-1, -1, 0]]
+
+
+def test_a_thing_pixel_among_stuff_cells_asks_for_the_instance_of_the_nearest() -> None:
+    asked: list[int] = []
+
+    def elsewhere(cells: np.ndarray) -> np.ndarray:
+        asked.extend(cells.tolist())
+        return np.full(len(cells), 7, dtype=np.int32)
+
+    pixels = to_pixels(
+        np.full((1, 2), -1, dtype=np.int32),
+        np.full((1, 2), 2, dtype=np.uint8),
+        np.array([[2, 2, 2, 0, 2]], dtype=np.uint8),
+        is_thing=LABELS.is_thing,
+        rows=np.zeros(1),
+        columns=np.arange(5) / 4,
+        elsewhere=elsewhere,
+    )
+    assert pixels.tolist() == [[-1, -1, -1, 7, -1]]
+    assert asked == [1]
+
+
+@st.composite
+def pictures(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
+    """Index and class of cells, class of pixels, and where rows and columns lie."""
+    kind, void = draw(st.sampled_from([(np.uint8, 255), (np.uint16, 65535)]))
+    cells_hw = draw(st.tuples(st.integers(1, 5), st.integers(1, 9)))
+    pixels_hw = draw(st.sampled_from([cells_hw, (7, 33), (1, 1)]))
+    values = st.sampled_from([0, 0, 0, 1, 2, void])
+    cell_class = draw(arrays(kind, cells_hw, elements=values, fill=st.just(0)))
+    pixel_class = draw(arrays(kind, pixels_hw, elements=values, fill=st.just(0)))
+    index = draw(arrays(np.int32, cells_hw, elements=st.integers(0, 2), fill=st.just(1)))
+    at = [np.linspace(0, n - 1, m) for n, m in zip(cells_hw, pixels_hw, strict=True)]
+    return index, cell_class, pixel_class, *at
+
+
+@given(pictures(), st.booleans())
+@settings(deadline=None)
+def test_pixels_and_segments_are_those_of_the_plain_reference(
+    picture: tuple[np.ndarray, ...], something_found: bool
+) -> None:
+    everywhere, cell_class, pixel_class, rows, columns = picture
+    if not something_found:
+        everywhere = np.full_like(everywhere, -1)
+    at = {"rows": rows, "columns": columns}
+    things = np.append(LABELS.is_thing, False)[np.minimum(cell_class, len(LABELS))]
+    index = np.where(things, everywhere, -1).astype(np.int32)
+    later = everywhere.reshape(-1).__getitem__
+    sure = np.random.default_rng(0).random(pixel_class.shape, dtype=np.float32)
+    is_thing = LABELS.is_thing
+    truth = plain.to_pixels(everywhere, cell_class, pixel_class, is_thing=is_thing, **at)
+    pixels = to_pixels(index, cell_class, pixel_class, is_thing=is_thing, elsewhere=later, **at)
+    assert np.array_equal(pixels, truth)
+    whole = plain.fuse(pixel_class, sure, truth, labels=LABELS)
+    merged = merge(index, cell_class, pixel_class, sure, labels=LABELS, elsewhere=later, **at)
+    for parse in (merged, fuse(pixel_class, sure, truth, labels=LABELS)):
+        assert np.array_equal(parse.panoptic, whole.panoptic)
+        assert parse.segments == whole.segments

@@ -11,7 +11,8 @@ from atrous.data.coco import open_coco
 from atrous.data.shapes import Shapes
 from atrous.data.source import Source
 from atrous.instances import keypoints as kp
-from atrous.instances.fuse import fuse, to_pixels
+from atrous.instances import stages
+from atrous.instances.fuse import merge
 from atrous.labels import LabelSpace
 from atrous.metrics.panoptic import PanopticQuality, PanopticScore
 from atrous.types import Parse, Sample
@@ -24,18 +25,19 @@ def round_trip(sample: Sample, labels: LabelSpace, stride: int, graph: str = "st
     semantic = labels.semantic(sample.truth)
     grid = semantic[::stride, ::stride]
     things = np.append(is_thing, False)[np.minimum(grid, len(labels))]
-    _, cells = kp.decode(maps, things, stride=stride, numbers=numbers)
+    scene = stages.prepare(maps, things, stride=stride, numbers=numbers)
+    found, cells = stages.decode(scene)
     height, width = semantic.shape
-    instance = to_pixels(
+    return merge(
         cells,
         grid,
         semantic,
-        is_thing=is_thing,
+        np.ones((height, width), np.float32),
+        labels=labels,
         rows=np.arange(height) / stride,
         columns=np.arange(width) / stride,
+        elsewhere=lambda at: stages.assign_cells(scene, at, found),
     )
-    sure = np.ones((height, width), np.float32)
-    return fuse(semantic, sure, instance, labels=labels)
 
 
 def score(source: Source, *, images: int, stride: int, graph: str = "star") -> PanopticScore:

@@ -212,6 +212,7 @@ def die_in_a_worker() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.study
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
 def test_a_dead_worker_ends_a_run_which_goes_on_to_the_same_bytes(run: Run, whole: bytes) -> None:
     code, told = run(Scenes(die_in_a_worker, at=during(3)), "--workers", "1")
@@ -228,7 +229,7 @@ def refuse() -> None:
     raise BadInput("photos/7.jpg: cannot be read: broken data: mend or remove it")
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", ["0", pytest.param("1", marks=pytest.mark.study)])
 def test_an_image_that_cannot_be_read_is_named_and_the_step_before_saved(
     run: Run, whole: bytes, workers: str
 ) -> None:
@@ -330,6 +331,7 @@ def read_like(one: bytes, other: bytes) -> bool:
     return one[-1000:] == other[-1000:] and abs(len(one) - len(other)) < 64
 
 
+@pytest.mark.study
 def test_a_log_that_cannot_be_written_ends_a_run_in_one_line(run: Run, disk: Path) -> None:
     rows = ("--set", "train.iterations=40", "--set", "train.checkpoint_every=40")
     code, told = run(Scenes(lambda: fill(disk, free=0), at=during(1)), *rows)

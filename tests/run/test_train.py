@@ -58,6 +58,7 @@ def steps(run: Path) -> list[int]:
 ADAM = ("train.optimiser=adam", "train.norms=frozen", "train.anchor=1", "train.warmup=3")
 
 
+@pytest.mark.study
 @pytest.mark.parametrize("more", [(), ADAM], ids=["sgd", "adam"])
 def test_a_killed_run_ends_with_the_bytes_of_an_undisturbed_one(
     tmp_path: Path, more: tuple[str, ...]
@@ -350,3 +351,12 @@ def test_nothing_to_learn_is_refused(tmp_path: Path) -> None:
     parts = "backbone,context,decoder,semantic,heatmap,short,middle,long"
     with pytest.raises(BadInput, match="nothing is left to learn"):
         trained(tmp_path / "run", f"train.freeze={parts}")
+
+
+def test_a_resume_takes_the_folder_from_whoever_still_writes_there(tmp_path: Path) -> None:
+    run, settings = tmp_path / "run", (*TINY, "train.iterations=1")
+    trained(run, "train.iterations=1")
+    name = json.loads((run / "run.json").read_text())["id"]
+    train("deeperlab-light", data=DATA, out=run, settings=settings, resume=True, quiet=True)
+    with pytest.raises(Failed, match="another run writes here now"):
+        require_ours(run, name)

@@ -22,7 +22,7 @@ from atrous.run.batches import Stream
 from atrous.run.checkpoint import write_model
 from atrous.run.evaluate import evaluate
 from atrous.run.learner import Learner
-from atrous.run.predict import view
+from atrous.run.predict import Eye
 from atrous.run.settings import TrainSettings
 from atrous.run.train import steps as make_steps
 from atrous.run.world import World
@@ -99,7 +99,11 @@ def learn(system: AnySystem, scenes: Shapes, steps: int) -> list[float]:
     return losses
 
 
-@pytest.fixture(scope="module", params=CASES)
+SLOW = ("deeperlab", "fcrn")
+PARAMS = [pytest.param(n, marks=pytest.mark.study) if n in SLOW else n for n in CASES]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def learnt(request: pytest.FixtureRequest) -> Learnt:
     """One of the four systems, trained; FCRN in both of its stages."""
     network, losses, fusion, steps, side = CASES[request.param]
@@ -119,7 +123,7 @@ def scored(parse: Callable[[Image], Parse], scenes: Shapes) -> dict[str, Any]:
 
 
 def answer(system: AnySystem) -> Callable[[Image], Parse]:
-    return lambda image: system.parse([view(system, image, RULE, DEVICE)])
+    return lambda image: system.parse(Eye(system, RULE, DEVICE).see([image])[0])
 
 
 def constant(class_id: int) -> Callable[[Image], Parse]:

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from atrous.data.shapes import Shapes
+from atrous.data.transforms import InputRule
 from atrous.instances.keypoints import KeypointNumbers
 from atrous.metrics.panoptic import PanopticQuality
 from atrous.run.batches import collate
+from atrous.run.predict import Eye, Views
 from atrous.systems.deeperlab import DECODERS, DeeperLab, DeeperLabLoss, DeeperLabNetwork
 from atrous.tensors import Frame, KeypointMaps, Maps, Targets, View
 from atrous.types import Labelled, Region, Sample
@@ -122,7 +124,9 @@ def test_perfect_maps_are_parsed_to_the_truth(stride: int, graph: str) -> None:
         maps = perfect(batch(system, sample), len(DATA.labels))
         assert maps.keypoints is not None
         semantic = maps.semantic[:, :, ::4, ::4]
-        view = View(replace(maps, semantic=semantic, stride=4), Frame(*[(129, 129)] * 3))
+        view = View(
+            replace(maps, semantic=semantic, stride=4), Frame((129, 129), (129, 129), (129, 129))
+        )
         parse = system.parse([view])
         assert parse.panoptic.shape == (129, 129)
         quality.update(sample.truth, parse.labelled)
@@ -132,14 +136,33 @@ def test_perfect_maps_are_parsed_to_the_truth(stride: int, graph: str) -> None:
 def test_padding_of_the_input_is_never_parsed(system: DeeperLab) -> None:
     system.eval()
     with torch.inference_mode():
-        maps = system(torch.zeros(1, 3, 65, 129))
+        maps = system(torch.zeros(1, 3, 129, 65))
     parse = system.parse([View(maps, Frame((200, 50), (100, 25), (129, 65)))])
     assert parse.panoptic.shape == parse.semantic.shape == parse.confidence.shape == (200, 50)
 
 
-def test_several_views_are_refused(system: DeeperLab) -> None:
-    with pytest.raises(ValueError, match="single view"):
+def test_no_view_is_refused(system: DeeperLab) -> None:
+    with pytest.raises(ValueError, match="give one at least"):
         system.parse([])
+
+
+@pytest.mark.parametrize("decode_stride", [1, 4])
+def test_a_mirrored_image_is_parsed_to_the_mirrored_parse(decode_stride: int) -> None:
+    """With both images among the views nothing but rounding tells left from right."""
+    torch.manual_seed(3)
+    fusion = KeypointNumbers(decode_stride=decode_stride, peak_threshold=0.0)
+    system = DeeperLab(TINY, DATA.labels, fusion=fusion).eval()
+    image = DATA[0].image
+    eye = Eye(system, InputRule(longest_side=0), torch.device("cpu"), Views(flip=True))
+    plain = system.parse(eye.see([image])[0])
+    mirrored = system.parse(eye.see([np.ascontiguousarray(image[:, ::-1])])[0])
+    assert len(plain.segments) == len(mirrored.segments) > 1
+    assert (plain.semantic == mirrored.semantic[:, ::-1]).mean() > 0.999
+    pairs = np.stack([plain.panoptic, mirrored.panoptic[:, ::-1]]).reshape(2, -1)
+    found, counts = np.unique(pairs, axis=1, return_counts=True)
+    mates = dict(found[:, counts > 20].T.tolist())
+    same = np.array([mates.get(a) == b for a, b in found.T.tolist()])
+    assert counts[same].sum() > 0.99 * counts.sum()
 
 
 def test_without_mining_the_loss_is_the_mean_over_labelled_pixels() -> None:
@@ -200,7 +223,7 @@ def test_things_are_told_apart_on_coarse_maps(output_stride: int, decode_stride:
     system, sample = DeeperLab(network, DATA.labels, fusion=fusion), two_things()
     maps = perfect(batch(system, sample), len(DATA.labels))
     semantic = maps.semantic[:, :, ::output_stride, ::output_stride]
-    frame = Frame(*[(129, 129)] * 3)
+    frame = Frame((129, 129), (129, 129), (129, 129))
     parse = system.parse([View(replace(maps, semantic=semantic, stride=output_stride), frame)])
     quality = PanopticQuality(DATA.labels)
     quality.update(sample.truth, parse.labelled)
@@ -213,7 +236,7 @@ def test_things_are_told_apart_on_coarse_maps(output_stride: int, decode_stride:
 def test_padding_and_odd_sizes_are_parsed_at_every_map_stride(decoder: str) -> None:
     system = DeeperLab(replace(TINY, decoder=decoder), DATA.labels).eval()
     with torch.inference_mode():
-        maps = system(torch.zeros(1, 3, 65, 129))
+        maps = system(torch.zeros(1, 3, 129, 65))
     parse = system.parse([View(maps, Frame((131, 40), (118, 36), (129, 65)))])
     assert parse.panoptic.shape == (131, 40)
 

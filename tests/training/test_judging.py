@@ -19,7 +19,7 @@ from atrous.instances.fuse import fuse
 from atrous.recipes import Recipe, find
 from atrous.run.checkpoint import read_weights
 from atrous.run.logs import Log
-from atrous.run.predict import view
+from atrous.run.predict import Eye
 from atrous.run.states import states
 from atrous.run.world import CPU, World, joined
 from atrous.tensors import Maps, View
@@ -61,7 +61,7 @@ class Oracle(nn.Module):
         self.register_buffer("right", torch.tensor(right))
         rule = find("deeperlab-light").input
         known = Scenes().samples[:right]
-        self.known = {seen(view(self, s.image, rule, CPU)): s for s in known}
+        self.known = {seen(Eye(self, rule, CPU).see([s.image])[0][0]): s for s in known}
 
     def forward(self, image: Tensor) -> Maps:
         return Maps(image, 1)

@@ -12,6 +12,7 @@ from atrous.cli import (
     scoring,
     sharding,
     splitting,
+    timing,
     training,
 )
 from atrous.cli.app import app, main
@@ -28,5 +29,6 @@ __all__ = [
     "scoring",
     "sharding",
     "splitting",
+    "timing",
     "training",
 ]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated, Optional
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Optional
 
 import typer
 from typer.exceptions import TyperException
@@ -35,6 +38,7 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Runs the command line; exits 0 done, 1 failed, 2 bad input, 3 stopped and resumable."""
+    warnings.showwarning = _tell(warnings.showwarning)
     try:
         code = app(standalone_mode=False)
     except BadInput as error:
@@ -61,6 +65,18 @@ def main() -> None:
         print("atrous: stopped", file=sys.stderr)
         sys.exit(3)
     sys.exit(code or 0)
+
+
+def _tell(others: Callable[..., None]) -> Callable[..., None]:
+    """What shows a warning: ours in one line, those of libraries as they were."""
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
+        if category is UserWarning and Path(__file__).parents[1] in Path(filename).parents:
+            complain(str(message))
+        else:
+            others(message, category, filename, *rest)
+
+    return show
 
 
 def is_first() -> bool:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from atrous.cli.app import DEFAULT_MODEL, Data, Device, Model, Quiet, Settings, app
-from atrous.cli.parsing import make_parser
+from atrous.cli.seeing import (
+    Compile,
+    Flip,
+    LeastArea,
+    OutputStride,
+    Precision,
+    RejectBelow,
+    Scales,
+    Tile,
+    Window,
+    make_parser,
+)
 from atrous.types import BadInput
 
 
@@ -19,11 +31,16 @@ def evaluate(
     data: Data,
     model: Model = DEFAULT_MODEL,
     split: Annotated[str, typer.Option(help="what to score")] = "val",
-    output_stride: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(help="8 or 16"),
-    ] = None,
+    output_stride: OutputStride = None,
+    scales: Scales = None,
+    flip: Flip = None,
+    window: Window = None,
+    tile: Tile = None,
+    reject_below: RejectBelow = None,
+    least_area: LeastArea = None,
     settings: Settings = None,
+    precision: Precision = "auto",
+    compile: Compile = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> int:
@@ -39,7 +56,10 @@ def evaluate(
     source = open_data(data, split)
     if len(source) == 0:
         raise BadInput(f"--data {data}: no images in split {split}: name another --split")
-    parser = make_parser(model, device, output_stride, settings)
+    seen: dict[str, Any] = {"scales": scales, "flip": flip, "window": window, "tile": tile}
+    seen |= {"precision": precision, "compile": compile}
+    seen |= {"reject_below": reject_below, "least_area": least_area}
+    parser = make_parser(model, device, output_stride, settings, **seen)
     _require_same_classes(parser, source.labels, data)
     if not quiet:
         print(summary(data, split, source), file=sys.stderr)
@@ -50,7 +70,9 @@ def evaluate(
             labels=source.labels,
             progress=advance,
         )
-    asked = {"model": Path(model).name, "data": data, "split": split, "settings": settings or []}
+    asked: dict[str, Any] = {"model": Path(model).name, "data": data, "split": split}
+    asked |= {"settings": settings or [], "views": asdict(parser.way.views)}
+    asked |= {"reject_below": parser.way.reject_below, "least_area": parser.way.least_area}
     answer = {**scores.to_json(), **asked}
     if not quiet:
         score_table(answer, per_class=True)

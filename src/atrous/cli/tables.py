@@ -78,3 +78,30 @@ def _means(answer: dict[str, Any]) -> dict[str, dict[str, float | None]]:
     }
     rows = {name.replace("_", " "): part for name, part in answer.get("panoptic", {}).items()}
     return {"all": rest | rows.pop("all", {}), **rows}
+
+
+def time_table(timing: Any, machine: dict[str, Any]) -> None:
+    """Prints what `bench` timed at one size: a row a stage, then what the paper says."""
+    height, width = timing.input_hw
+    where = f"{machine['device']}, {machine['machine']}, {machine['threads']} threads"
+    title = f"{timing.model} at {height}x{width}, {timing.batch} at a time; {where}"
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("ms an image", "median", "least", "most"):
+        table.add_column(name, justify="left" if name == "ms an image" else "right")
+    for stage in timing.stages:
+        times = (stage.median_ms, stage.least_ms, stage.most_ms)
+        table.add_row(stage.name, *(f"{ms:.2f}" for ms in times))
+    table.add_row("fusion", f"{timing.fusion_ms:.2f}", style="bold")
+    table.add_row("images/s", f"{timing.images_per_second:.2f}", style="bold")
+    console = Console(stderr=True, soft_wrap=True)
+    for part in (title, table, _beside(timing), ""):
+        console.print(part, highlight=False)
+
+
+def _beside(timing: Any) -> str:
+    """The paper's figures, where it has some for this model and size."""
+    if not timing.paper:
+        return "the paper gives no times for this model at this size"
+    said = timing.paper
+    fps = f"{said['cpu_fps']} images/s on its CPU, {said['gpu_fps']} on its GPU without fusion"
+    return f"the paper: fusion {said['fusion_ms']:.0f} ms, {fps}"

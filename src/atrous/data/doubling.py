@@ -26,23 +26,6 @@ Each = Callable[[Read, Iterable[range]], Iterator[Sequence[ClassIds]]]
 """As `map` of one iterable: what a function makes of each chunk, in their order."""
 
 
-def doubled(
-    source: Source,
-    classes: Sequence[str],
-    *,
-    each: Each = map,
-    progress: Callable[[int], None] = lambda _: None,
-    told: Callable[[str], None] = warnings.warn,
-) -> Subset:
-    """Every image once, in the source's order, then those again that have one of the classes.
-
-    each, progress, told  as `places` has them
-
-    Raises: BadInput as `places` does.
-    """
-    return again(source, places(source, classes, each=each, progress=progress, told=told))
-
-
 def again(source: Source, hard: Iterable[int]) -> Subset:
     """Every image once, in the source's order, then those at the places `hard` a second time.
 

@@ -58,32 +58,44 @@ class InputRule:
             cv2.LUT(level, table, plane)
         return planes
 
-    def padded(self, size_hw: tuple[int, int]) -> tuple[int, int]:
-        """The smallest n * multiple + 1 that holds each side."""
-        least = self.longest_side if self.square else 0
+    def sized(self, size_hw: tuple[int, int], *, scale: float = 1.0) -> tuple[int, int]:
+        """Size at which an image is seen, each side at least 1.
+
+        A scale goes from the first pixel's centre to the last one's, so that 513 at 1.5 is 769.
+
+        Source: PSPNet, section 5.1 and the authors' code.
+        """
+        ratio = self.ratio(size_hw)
+        height, width = (max(1, round((max(1, round(n * ratio)) - 1) * scale) + 1) for n in size_hw)
+        return height, width
+
+    def padded(self, size_hw: tuple[int, int], *, scale: float = 1.0) -> tuple[int, int]:
+        """The smallest n * multiple + 1 that holds each side of an image at a scale."""
+        least = round((self.longest_side - 1) * scale) + 1 if self.square else 0
         height, width = (
             -(-(max(n, least) - 1) // self.multiple) * self.multiple + 1 for n in size_hw
         )
         return height, width
 
 
-def resized(image: Image, rule: InputRule) -> Image:
-    """The image at the size that the rule asks for, each side at least 1; area average to shrink.
+def resized(image: Image, size_hw: tuple[int, int]) -> Image:
+    """The image at another size; area average to shrink.
 
     # Deviates: pixel centres map on pixel centres, and `tensors.Frame` maps back exactly; the
     # authors' code aligns corners without any smoothing.
     """
-    height, width = image.shape[:2]
-    ratio = rule.ratio((height, width))
-    size = max(1, round(width * ratio)), max(1, round(height * ratio))
-    if size == (width, height):
+    height, width = size_hw
+    if image.shape[:2] == size_hw:
         return image
-    how = cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size, interpolation=how), dtype=np.uint8)
+    how = cv2.INTER_AREA if height * width < image.shape[0] * image.shape[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), dtype=np.uint8)
 
 
 def pad(image: Image, size_hw: tuple[int, int], rule: InputRule) -> Image:
-    """The image at the top left, the mean pixel elsewhere."""
+    """The image at the top left, the mean pixel elsewhere; a part of an image may be empty."""
+    if image.size == 0:
+        return np.full((*size_hw, 3), rule.fill, dtype=np.uint8)
     bottom, right = (n - m for n, m in zip(size_hw, image.shape[:2], strict=True))
-    filled = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=rule.fill)
+    whole = np.ascontiguousarray(image)
+    filled = cv2.copyMakeBorder(whole, 0, bottom, 0, right, cv2.BORDER_CONSTANT, value=rule.fill)
     return np.asarray(filled, dtype=np.uint8)

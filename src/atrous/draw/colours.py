@@ -12,6 +12,10 @@ Colour = tuple[int, int, int]
 
 PAPER: Colour = (255, 255, 255)
 INK: Colour = (24, 26, 32)
+SLATE = 0.58, 0.35
+"""Hue and saturation of things whose class is grey: grey over a photo looks like nothing."""
+MOST_VIVID = 0.8
+"""Saturation of a thing's colour at most: pure red over a whole photo glares."""
 
 
 def shade(colour: Colour, rank: int) -> Colour:
@@ -19,7 +23,10 @@ def shade(colour: Colour, rank: int) -> Colour:
     hue, light, vivid = colorsys.rgb_to_hls(*(v / 255 for v in colour))
     step = (rank + 1) // 2 * (1 if rank % 2 else -1)
     light = min(max(light, 0.45), 0.6) + (0.0, 0.1, -0.08)[rank % 3]
-    vivid = max(vivid, 0.55) if vivid > 0.1 else vivid
+    if vivid <= 0.1:
+        hue, vivid = SLATE
+    else:
+        vivid = min(max(vivid, 0.55), MOST_VIVID)
     red, green, blue = colorsys.hls_to_rgb((hue + 0.055 * step) % 1, light, vivid)
     return round(255 * red), round(255 * green), round(255 * blue)
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atrous.draw.colours import Colour, shade
 from atrous.draw.words import Box
@@ -42,14 +41,9 @@ class Layer:
     patches: tuple[Patch, ...]
 
     @property
-    def places(self) -> NDArray[np.intp]:
-        """(h, w) place of each pixel's patch in `patches`, counted from 1; 0 = none."""
-        ids = np.array([patch.id for patch in self.patches], dtype=self.ids.dtype)
-        if len(ids) == 0:
-            return np.zeros(self.ids.shape, dtype=np.intp)
-        order = np.argsort(ids)
-        nearest = np.searchsorted(ids[order], self.ids).clip(max=len(ids) - 1)
-        return np.where(ids[order][nearest] == self.ids, order[nearest] + 1, 0)
+    def has_void(self) -> bool:
+        """Whether some pixel is of no patch."""
+        return sum(patch.area for patch in self.patches) < self.ids.size
 
 
 def parse_layer(parse: Parse) -> Layer:
@@ -98,18 +92,24 @@ def _captions(region: Region, name: str) -> tuple[str, ...]:
 
 
 def measured(ids: IdMap) -> dict[int, tuple[int, Box]]:
-    """Id -> area and box, for all ids of a map."""
-    order = np.argsort(ids, axis=None, kind="stable")
-    found, starts, areas = np.unique(ids.ravel()[order], return_index=True, return_counts=True)
-    ys, xs = np.divmod(order, ids.shape[1])
+    """Id -> area and box, for all ids of a map; by its runs, for label maps are flat."""
+    height, width = ids.shape
+    is_first = np.ones((height, width), dtype=np.bool_)
+    np.not_equal(ids[:, 1:], ids[:, :-1], out=is_first[:, 1:])
+    starts = np.flatnonzero(is_first)
+    lengths, values = np.diff(starts, append=ids.size), ids.ravel()[starts]
+    order = np.argsort(values, kind="stable")
+    found, firsts = np.unique(values[order], return_index=True)
+    ys, xs = np.divmod(starts[order], width)
     edges = (
-        np.minimum.reduceat(ys, starts),
-        np.minimum.reduceat(xs, starts),
-        np.maximum.reduceat(ys, starts) + 1,
-        np.maximum.reduceat(xs, starts) + 1,
+        np.minimum.reduceat(ys, firsts),
+        np.minimum.reduceat(xs, firsts),
+        np.maximum.reduceat(ys, firsts) + 1,
+        np.maximum.reduceat(xs + lengths[order], firsts),
     )
+    areas = np.add.reduceat(lengths[order], firsts).tolist()
     boxes = zip(*(edge.tolist() for edge in edges), strict=True)
-    return dict(zip(found.tolist(), zip(areas.tolist(), boxes, strict=True), strict=True))
+    return dict(zip(found.tolist(), zip(areas, boxes, strict=True), strict=True))
 
 
 def ranks(layer: Layer) -> dict[int, int]:
@@ -137,13 +137,18 @@ def _ranked(layer: Layer, known: Mapping[int, int], seen: Counter[int]) -> dict[
     return found
 
 
-def colours(layer: Layer, labels: LabelSpace, ranks: Mapping[int, int]) -> dict[int, Colour]:
-    """Id -> colour, without ground; stuff has that of its class, things a relative of it."""
+def colours(
+    layer: Layer, labels: LabelSpace, ranks: Mapping[int, int], *, by: str = "instance"
+) -> dict[int, Colour]:
+    """Id -> colour, without ground; stuff has that of its class, things a relative of it.
+
+    by  "instance", or "class": then all things of a class have the same
+    """
     found = {}
     for patch in layer.patches:
         colour = labels[patch.class_id].colour
         if patch.is_thing:
-            found[patch.id] = shade(colour, ranks[patch.id])
+            found[patch.id] = shade(colour, ranks[patch.id] if by == "instance" else 0)
         elif patch.name != GROUND:
             found[patch.id] = colour
     return found

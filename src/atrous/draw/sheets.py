@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.draw.colours import INK
-from atrous.draw.layers import colours, labelled_layer, ranks, ranks_like
-from atrous.draw.overlays import painted, stuff_colours
+from atrous.draw.layers import labelled_layer, ranks, ranks_like
+from atrous.draw.overlays import labelled_overlay, painted
+from atrous.draw.style import USUAL, Style
 from atrous.draw.verdicts import errors, require_one_size
-from atrous.draw.words import Word, font_px, length_px, paper, with_legend, written
+from atrous.draw.words import Word, font_px, length_px, paper, shortened, written
 from atrous.labels import LabelSpace
-from atrous.types import Image, Labelled
+from atrous.types import BadInput, Image, Labelled
 
 _Number = TypeVar("_Number", np.uint8, np.int32)
 COLUMN_PX = 240, 800
@@ -31,11 +32,48 @@ def side_by_side(images: Sequence[Image], titles: Sequence[str]) -> Image:
     return _grid(columns, columns=len(columns), gap=max(2, size // 2))
 
 
-def contact_sheet(images: Sequence[Image], *, columns: int) -> Image:
-    """One image or more in rows of `columns`; any beyond the median size is scaled down to it."""
+def contact_sheet(images: Sequence[Image], *, columns: int, shrink: bool = True) -> Image:
+    """One image or more in rows of `columns`.
+
+    shrink  whether any beyond the median size is scaled down to it
+
+    Raises: BadInput without images or columns.
+    """
+    if not images or columns < 1:
+        what = f"a sheet of {len(images)} images in {columns} columns"
+        raise BadInput(f"{what}: give at least one image and one column")
     height, width = (int(np.median([image.shape[i] for image in images])) for i in range(2))
-    cells = [_shrunk(image, (height, width)) for image in images]
+    cells = [_shrunk(image, (height, width)) if shrink else image for image in images]
     return _grid(cells, columns=columns, gap=max(2, round(0.015 * max(height, width))))
+
+
+def thumbnail(
+    image: Image,
+    labelled: Labelled,
+    labels: LabelSpace,
+    *,
+    longest_px: int,
+    title: str = "",
+    style: Style = USUAL,
+) -> Image:
+    """`labelled_overlay` at a small size, under a title: words are as legible as in a large one.
+
+    longest_px  what the longer side of the image is scaled down to
+
+    Raises: BadInput if that is not a pixel; ValueError if image and label differ in size.
+    """
+    if longest_px < 1:
+        raise BadInput(f"longest_px is {longest_px}: give the pixels of an image's longer side")
+    if image.shape[:2] != labelled.ids.shape:
+        raise ValueError(f"image is {image.shape[:2]}, its label {labelled.ids.shape}: same size")
+    height, width = image.shape[:2]
+    scale = min(1.0, longest_px / max(height, width))
+    size_hw = max(1, round(scale * height)), max(1, round(scale * width))
+    small = Labelled(_nearest(labelled.ids, size_hw), labelled.regions)
+    picture = labelled_overlay(_averaged(image, size_hw), small, labels, style=style)
+    size = font_px(size_hw)
+    short = shortened(title, size_hw[1], size)
+    return _under_title(picture, short, size_px=size) if short else picture
 
 
 def comparison(
@@ -89,9 +127,7 @@ def _overlays(
     true, predicted = (labelled_layer(side, labels) for side in (truth, prediction))
     shared = ranks_like(predicted, true, {p: t for t, p in matches})
     for layer, places in ((true, ranks(true)), (predicted, shared)):
-        palette = colours(layer, labels, places)
-        picture = painted(photo, layer, palette, alpha=alpha)
-        yield with_legend(picture, stuff_colours(layer, palette))
+        yield painted(photo, layer, labels, style=Style(alpha=alpha), known_ranks=places)
 
 
 def _column_hw(size_hw: tuple[int, ...]) -> tuple[int, int]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from atrous.draw.colours import INK, Colour, stripes
 from atrous.draw.layers import Layer, Patch, measured
-from atrous.draw.overlays import named, tinted
+from atrous.draw.tags import named
+from atrous.draw.tint import tinted
 from atrous.draw.words import Box, font_px, with_legend
 from atrous.labels import LabelSpace
 from atrous.types import IdMap, Image, Labelled, Region
@@ -78,7 +79,8 @@ def errors(
     unscored = np.array([case.verdict is Verdict.NOT_SCORED for case in cases])[ids]
     size = font_px(ids.shape)
     picture[unscored] = _hatching(ids.shape, size // 2)[unscored]
-    return with_legend(named(picture, layer, palette), _legend(size))
+    named(picture, layer, palette)
+    return with_legend(picture, _legend(size))
 
 
 def require_one_size(image: Image, truth: Labelled, prediction: Labelled) -> None:

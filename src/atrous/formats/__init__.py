@@ -22,6 +22,8 @@ instance_rows.py     their rows in columns, small enough for every worker proces
 outlines.py  all polygons of a file in one array
 listing.py   which images and categories such a JSON lists
 segmentation.py  its masks: runs and polygons
+rings.py     masks as outlines along their pixels' edges
+forms.py     the forms in which results are written, by name
 rle.py       masks as runs, and COCO's text of them
 layers.py    instances on an id map, and back
 files.py     JSON, class maps, confidence and overlays, written whole or not at all
@@ -43,6 +45,7 @@ from atrous.formats.files import (
     write_text,
     write_whole,
 )
+from atrous.formats.forms import FORMS, LabelForm, require_fit, require_form
 from atrous.formats.images import MAX_PIXELS, contents, from_pillow, image_files, read_image
 from atrous.formats.instances import (
     InstanceFile,
@@ -74,6 +77,8 @@ from atrous.formats.panoptic import (
     PanopticEntry,
     decode_ids,
     encode_ids,
+    entry_from_json,
+    entry_to_json,
     panoptic_json,
     read_id_runs,
     read_ids,
@@ -85,7 +90,9 @@ from atrous.formats.panoptic import (
 )
 from atrous.formats.panoptic_index import PanopticIndex, PanopticRecord, read_index
 from atrous.formats.photo import Photo, read_photo
+from atrous.formats.rings import fill_rings, runs_within, trace_mask
 from atrous.formats.rle import decode_mask, encode_mask, runs_to_text, text_to_runs
+from atrous.formats.segmentation import segmentation_json
 from atrous.formats.values import label_classes, read_classes
 from atrous.formats.voc import read_voc, write_voc
 
@@ -117,10 +124,16 @@ __all__ = [
     "segment_info",
     "PanopticEntry",
     "panoptic_json",
+    "entry_to_json",
+    "entry_from_json",
     "encode_mask",
     "decode_mask",
     "runs_to_text",
     "text_to_runs",
+    "trace_mask",
+    "fill_rings",
+    "runs_within",
+    "segmentation_json",
     "InstanceFile",
     "ImageKey",
     "open_instances",
@@ -155,6 +168,10 @@ __all__ = [
     "write_mapillary",
     "read_ade20k",
     "write_ade20k",
+    "FORMS",
+    "LabelForm",
+    "require_form",
+    "require_fit",
     "read_json",
     "write_json",
     "read_class_map",

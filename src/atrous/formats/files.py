@@ -21,6 +21,8 @@ from atrous.types import BadInput, ClassMap, FloatMap, Image
 # Ids lie in flat regions: deflate's own search beats OpenCV's default there in size and time.
 _FLAT = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT)
 
+_FINE = (cv2.IMWRITE_JPEG_QUALITY, 92)
+
 
 def read_json(
     path: str | os.PathLike[str], shrink: Callable[[dict[str, Any]], Any] | None = None
@@ -101,13 +103,14 @@ def write_confidence(path: str | os.PathLike[str], confidence: FloatMap) -> None
 
 
 def write_image(path: str | os.PathLike[str], rgb: Image) -> None:
-    """Writes (h, w, 3) uint8 RGB as PNG.
+    """Writes (h, w, 3) uint8 RGB as PNG, or as JPEG where the name ends so: a tenth of the time.
 
     Raises: ValueError if the array is of another kind; BadInput if the file cannot be written.
     """
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
         raise ValueError(f"image is {rgb.dtype} of shape {rgb.shape}: give (h, w, 3) uint8")
-    write_whole(path, _png(rgb, ()))
+    is_jpeg = Path(path).suffix.lower() in (".jpg", ".jpeg")
+    write_whole(path, _encoded(".jpg", rgb, _FINE) if is_jpeg else _png(rgb, ()))
 
 
 def id_png(array: NDArray[Any]) -> bytes:
@@ -153,9 +156,14 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _png(array: NDArray[Any], options: Sequence[int]) -> bytes:
+    return _encoded(".png", array, options)
+
+
+def _encoded(suffix: str, array: NDArray[Any], options: Sequence[int]) -> bytes:
     pixels = np.ascontiguousarray(array)
     stored = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
-    done, data = cv2.imencode(".png", stored, options)
+    done, data = cv2.imencode(suffix, stored, options)
     if not done:
-        raise ValueError(f"no PNG holds {array.dtype} of shape {array.shape}: give it pixels")
+        what = f"{array.dtype} of shape {array.shape}"
+        raise ValueError(f"no {suffix[1:].upper()} holds {what}: give it pixels")
     return bytes(data.tobytes())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -51,6 +51,25 @@ class PanopticEntry:
     png_name: str
     size_hw: tuple[int, int]
     segments: tuple[Segment, ...]
+
+
+def entry_to_json(entry: PanopticEntry) -> dict[str, Any]:
+    """Plain data, small enough for a line of JSON, that `entry_from_json` reads back."""
+    return asdict(entry)
+
+
+def entry_from_json(row: Mapping[str, Any]) -> PanopticEntry:
+    """What `entry_to_json` made.
+
+    Raises: ValueError if it is anything else.
+    """
+    try:
+        height, width = row["size_hw"]
+        segments = tuple(Segment(**{**s, "box": tuple(s["box"])}) for s in row["segments"])
+        image_name, png_name = str(row["image_name"]), str(row["png_name"])
+        return PanopticEntry(row["image_id"], image_name, png_name, (height, width), segments)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"no entry of an image ({error}): parse the image again") from error
 
 
 def encode_ids(ids: NDArray[np.integer[Any]]) -> Image:

@@ -17,7 +17,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from atrous.compiled import compiled
 from atrous.instances import keypoints, voting
+from atrous.instances.sampling import Axis, Sampled
 from atrous.types import FloatMap, Labelled
 
 WEIGHT_RANGE = (0.1, 10.0)
@@ -154,25 +156,62 @@ def _weights(rows: NDArray[np.float32], owner: NDArray[np.int64]) -> FloatMap:
 
 
 def pixel_boxes(
-    prediction: FloatMap,
-    cells: NDArray[np.int64],
+    prediction: Sampled,
+    cells: NDArray[np.int32],
     *,
     thing: int,
     stride: float,
     numbers: BoxNumbers,
 ) -> NDArray[np.float32]:
-    """Boxes (4, n), (y0, x0, y1, x1) in pixels of the input, that chosen cells predict.
+    """Boxes (n, 4), (y0, x0, y1, x1) in pixels of the input, that chosen pixels predict.
 
-    prediction  (4 * things, h, w) float32, standardised; cells (n,), row-major; thing: the index of
-                the class among those of things
+    prediction  (4 * things, h, w), standardised
+    cells       (n,) pixels of its grid, counted row by row, rising
+    thing       the index of the class among those of things
+    stride      pixels of the input from cell to cell of the map
 
-    Sides are at least one pixel long, whatever is predicted. Undoes `encode`.
+    Sides are at least one pixel long, whatever is predicted; a box is not finite where a value is
+    not. Undoes `encode`.
     """
-    height, width = prediction.shape[1:]
-    chosen = prediction.reshape(-1, 4, height * width)[thing][:, cells]
-    numbered = chosen * _column(numbers.std) + _column(numbers.mean)
-    here = np.stack(np.divmod(cells, width)).astype(np.float32) * np.float32(stride)
-    # The box is half open: the middle of pixels 3, 4, 5 is 4, the edges of their box 3 and 6.
-    centre = numbered[:2] + here + np.float32(0.5)
-    half = np.maximum(numbered[2:], 1) / 2
-    return np.concatenate([centre - half, centre + half])
+    boxes = np.empty((len(cells), 4), dtype=np.float32)
+    values = prediction.values[4 * thing : 4 * thing + 4]
+    y, x = (np.asarray(at, np.float32) * np.float32(stride) for at in prediction.positions)
+    scale = np.array([numbers.std, numbers.mean], dtype=np.float32)
+    if len(cells):
+        values = np.ascontiguousarray(values, dtype=np.float32)
+        rows, columns = prediction.axes()
+        _decode(values, rows, columns, y, x, scale, cells, boxes)
+    return boxes
+
+
+@compiled
+def _decode(
+    values: FloatMap,
+    rows: Axis,
+    columns: Axis,
+    here_y: NDArray[np.float32],
+    here_x: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    cells: NDArray[np.int32],
+    boxes: NDArray[np.float32],
+) -> None:
+    """Fills in the boxes. `scale` (2, 4) holds what values are multiplied by, and what is added."""
+    wide, nought, half, one = len(here_x), np.float32(0), np.float32(0.5), np.float32(1)
+    y, begin, found = 0, 0, np.empty(4, np.float32)
+    for place in range(cells.size):
+        while cells[place] >= begin + wide:
+            y, begin = y + 1, begin + wide
+        x = cells[place] - begin
+        up, down, down_share = rows.low[y], rows.high[y], rows.share[y]
+        left, right, right_share = columns.low[x], columns.high[x], columns.share[x]
+        for k in range(4):
+            first, second = values[k, up, left], values[k, up, right]
+            first += (values[k, down, left] - first) * down_share
+            second += (values[k, down, right] - second) * down_share
+            found[k] = (first + (second - first) * right_share) * scale[0, k] + scale[1, k]
+        # The box is half open: the middle of pixels 3, 4, 5 is 4, the edges of their box 3 and 6.
+        middle_y, middle_x = found[0] + here_y[y] + half, found[1] + here_x[x] + half
+        bad = found[2] * nought + found[3] * nought  # NaN if one of both is not finite
+        half_y, half_x = max(found[2], one) * half + bad, max(found[3], one) * half + bad
+        boxes[place, 0], boxes[place, 1] = middle_y - half_y, middle_x - half_x
+        boxes[place, 2], boxes[place, 3] = middle_y + half_y, middle_x + half_x

@@ -5,13 +5,19 @@ Source: DeeperLab, section 3.3 (semantic and instance fusion).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
+from atrous.instances import runs
+from atrous.instances.runs import Runs
 from atrous.labels import LabelSpace
-from atrous.types import ClassMap, FloatMap, IdMap, Parse, Segment
+from atrous.types import ClassMap, FloatMap, Parse, Segment
 
-OTHER_CLASS, NO_THING = 16.0, 64.0
+Elsewhere = Callable[[NDArray[np.int64]], NDArray[np.int32]]
+"""The instance index of cells, counted row by row, whose index nobody has yet."""
 
 
 def to_pixels(
@@ -22,29 +28,18 @@ def to_pixels(
     is_thing: NDArray[np.bool_],
     rows: NDArray[np.float64],
     columns: NDArray[np.float64],
+    elsewhere: Elsewhere | None = None,
 ) -> NDArray[np.int32]:
     """Instance index of every thing pixel, taken from the best of the four cells around it.
 
     cells, cell_class  (h, w) on the grid; pixel_class (H, W); rows (H,) and columns (W,) in cells
+    elsewhere          gives the index of cells that are no things: `cells` has -1 for these. They
+                       are asked for where a pixel is a thing and none of its four cells is
     Returns (H, W), -1 on stuff. The best cell is the nearest of the pixel's class, else the nearest
     of any thing, else the nearest.
     """
-    pixels = np.zeros(pixel_class.shape, dtype=np.int32) - 1
-    known = np.append(is_thing, False)
-    last = len(is_thing)
-    where = np.nonzero(known[np.minimum(pixel_class, last)])
-    y, x, own = rows[where[0]], columns[where[1]], pixel_class[where]
-    least = np.full(len(y), np.inf)
-    for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        i = np.minimum(np.floor(y).astype(np.int64) + down, cells.shape[0] - 1)
-        j = np.minimum(np.floor(x).astype(np.int64) + right, cells.shape[1] - 1)
-        there = cell_class[i, j]
-        cost = (y - i) ** 2 + (x - j) ** 2 + OTHER_CLASS * (there != own)
-        cost += NO_THING * ~known[np.minimum(there, last)]
-        better = cost < least
-        least[better] = cost[better]
-        pixels[where[0][better], where[1][better]] = cells[i, j][better]
-    return pixels
+    cut = _cut(cells, cell_class, pixel_class, is_thing, (rows, columns), elsewhere)
+    return _painted(cut, np.maximum(cut.owners, -1), pixel_class.shape)
 
 
 def fuse(
@@ -62,20 +57,32 @@ def fuse(
 
     # Invariant: every pixel that is not void has exactly one segment.
     """
-    classes, size = len(labels), max(int(instance.max(initial=-1)) + 1, 1)
-    void = semantic >= classes
-    has = (instance >= 0) & ~void
-    pair = instance[has].astype(np.int64) * classes + semantic[has]
-    tally = np.bincount(pair, minlength=size * classes).reshape(size, classes)
-    owner = np.where(has, instance, size + semantic.astype(np.int64))
-    owner[void] = size + classes
-    class_of = np.concatenate([tally.argmax(axis=1), np.arange(classes)])
-    present = np.bincount(owner.ravel(), minlength=size + classes + 1)[:-1] > 0
-    ids = np.where(present, np.cumsum(present), 0)
-    panoptic = np.append(ids, 0)[owner].astype(np.int32)
-    scores = _mean_confidence(panoptic, confidence, int(present.sum()))
-    rows = [(int(ids[k]), int(class_of[k]), float(scores[ids[k]])) for k in np.flatnonzero(present)]
-    return Parse(panoptic, semantic, confidence, _segments(panoptic, rows, labels))
+    classes_of = cast(ClassMap, np.ascontiguousarray(semantic))
+    index = np.ascontiguousarray(instance, np.int32)
+    starts, owners = _room(semantic.size)
+    found = runs.of_map(
+        *(classes_of.reshape(-1), index.reshape(-1), semantic.shape[1], len(labels)),
+        *(starts, owners),
+    )
+    return _parse(_shut(starts, owners, found), classes_of, confidence, labels)
+
+
+def merge(
+    cells: NDArray[np.int32],
+    cell_class: ClassMap,
+    semantic: ClassMap,
+    confidence: FloatMap,
+    *,
+    labels: LabelSpace,
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    elsewhere: Elsewhere | None = None,
+) -> Parse:
+    """`fuse` of what `to_pixels` answers, in one go; arguments and answer as for these."""
+    classes_of = cast(ClassMap, np.ascontiguousarray(semantic))
+    at = rows, columns
+    cut = _cut(cells, cell_class, classes_of, labels.is_thing, at, elsewhere)
+    return _parse(cut, classes_of, confidence, labels)
 
 
 def one_segment_a_class(semantic: ClassMap, confidence: FloatMap, *, labels: LabelSpace) -> Parse:
@@ -84,30 +91,99 @@ def one_segment_a_class(semantic: ClassMap, confidence: FloatMap, *, labels: Lab
     return fuse(semantic, confidence, nobody, labels=labels)
 
 
-def _mean_confidence(ids: IdMap, confidence: FloatMap, count: int) -> NDArray[np.float64]:
-    total = np.bincount(ids.ravel(), weights=confidence.ravel(), minlength=count + 1)
-    area = np.bincount(ids.ravel(), minlength=count + 1)
-    return total / np.maximum(area, 1)
-
-
-def _segments(
-    ids: IdMap, rows: list[tuple[int, int, float]], labels: LabelSpace
-) -> tuple[Segment, ...]:
-    areas = np.bincount(ids.ravel(), minlength=len(rows) + 1)
-    return tuple(
-        Segment(
-            id=identity,
-            class_id=class_id,
-            name=labels[class_id].name,
-            is_thing=labels[class_id].is_thing,
-            score=round(score, 4),
-            area=int(areas[identity]),
-            box=_box(ids == identity),
-        )
-        for identity, class_id, score in rows
+def _cut(
+    cells: NDArray[np.int32],
+    cell_class: ClassMap,
+    pixel_class: ClassMap,
+    is_thing: NDArray[np.bool_],
+    at: tuple[NDArray[np.float64], NDArray[np.float64]],
+    elsewhere: Elsewhere | None,
+) -> Runs:
+    """The image cut into runs whose owners are known."""
+    height, width = cells.shape
+    rows, columns = (runs.axis(place, n) for place, n in zip(at, cells.shape, strict=True))
+    pixels = cast(ClassMap, np.ascontiguousarray(pixel_class))
+    grid_class = np.ascontiguousarray(cell_class, dtype=pixels.dtype)
+    is_same = pixels.shape == (height, width) and _are_cells(rows) and _are_cells(columns)
+    index = np.ascontiguousarray(cells, dtype=np.int32).reshape(-1)
+    grid = runs.Grid(index, grid_class.reshape(-1), width, is_same)
+    known = np.zeros(np.iinfo(pixels.dtype).max + 1, dtype=np.bool_)
+    known[: len(is_thing)] = is_thing
+    starts, owners = _room(pixels.size)
+    found = runs.of_grid(
+        *(grid, pixels.reshape(-1), runs.words(pixels), rows, columns, known, len(is_thing)),
+        *(starts, owners),
     )
+    cut = _shut(starts, owners, found)
+    _ask(cut, pixels, elsewhere)
+    return cut
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+def _are_cells(axis: runs.Axis) -> bool:
+    return bool((axis.low == np.arange(len(axis.low))).all() and not axis.part.any())
+
+
+def _ask(cut: Runs, pixels: ClassMap, elsewhere: Elsewhere | None) -> None:
+    """Puts an owner in the place of all who ask for that of a cell."""
+    asking = np.flatnonzero(cut.owners <= runs.ASKS)
+    if not len(asking):
+        return
+    wanted, each = np.unique(runs.ASKS - cut.owners[asking], return_inverse=True)
+    nobody = np.full(len(wanted), -1, dtype=np.int32)
+    index = (nobody if elsewhere is None else elsewhere(wanted))[each].astype(np.int64)
+    classes = pixels.reshape(-1)[cut.starts[asking]].astype(np.int64)
+    cut.owners[asking] = np.where(index >= 0, index, runs.CLASS - classes)
+
+
+def _room(pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Room for as many runs as pixels; what is not used takes no memory."""
+    return np.empty(pixels + 1, np.int64), np.empty(pixels + 1, np.int64)
+
+
+def _shut(starts: NDArray[np.int64], owners: NDArray[np.int64], found: int) -> Runs:
+    return Runs(starts[: found + 1].copy(), owners[:found].copy())
+
+
+def _painted(cut: Runs, values: NDArray[np.int64], size_hw: tuple[int, ...]) -> NDArray[np.int32]:
+    out = np.empty(size_hw, dtype=np.int32)
+    runs.paint(cut.starts, values.astype(np.int32), out.reshape(-1))
+    return out
+
+
+def _parse(cut: Runs, semantic: ClassMap, confidence: FloatMap, labels: LabelSpace) -> Parse:
+    """Segments out of runs."""
+    classes, size = len(labels), max(int(cut.owners.max(initial=-1)) + 1, 1)
+    owners = np.where(cut.owners <= runs.CLASS, size + runs.CLASS - cut.owners, cut.owners)
+    tally = np.zeros((size, classes), dtype=np.int64)
+    empty = (*semantic.shape, 0, 0)
+    boxes, sums = np.tile(np.array(empty, np.int64), (size + classes, 1)), np.zeros(size + classes)
+    areas = np.bincount(owners + 1, np.diff(cut.starts), size + classes + 1)[1:].astype(np.int64)
+    sure = np.ascontiguousarray(confidence, dtype=np.float32).reshape(-1)
+    ready = Runs(cut.starts, owners)
+    runs.measure(ready, semantic.shape[1], semantic.reshape(-1), sure, tally, boxes, sums)
+    present = np.flatnonzero(areas)
+    class_of = np.concatenate([tally.argmax(axis=1), np.arange(classes)])[present]
+    ids = np.zeros(size + classes + 1, dtype=np.int64)
+    ids[present] = np.arange(1, len(present) + 1)
+    scores = sums[present] / areas[present]
+    found = zip(
+        *(x.tolist() for x in (class_of, scores, areas[present], boxes[present])), strict=True
+    )
+    segments = tuple(_segment(n, *one, labels=labels) for n, one in enumerate(found, start=1))
+    panoptic = _painted(cut, ids[owners], semantic.shape)
+    return Parse(panoptic, semantic, confidence, segments)
+
+
+def _segment(
+    identity: int, class_id: int, score: float, area: int, box: list[int], *, labels: LabelSpace
+) -> Segment:
+    y0, x0, y1, x1 = box
+    return Segment(
+        id=identity,
+        class_id=class_id,
+        name=labels[class_id].name,
+        is_thing=labels[class_id].is_thing,
+        score=round(score, 4),
+        area=area,
+        box=(y0, x0, y1, x1),
+    )

@@ -1,4 +1,4 @@
-"""Keypoint candidates, their Expected-OKS score, and greedy grouping along the graph.
+"""Keypoint candidates, and greedy grouping of them along the graph.
 
 Positions are (y, x) in pixels unless a name says cells.
 """
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.instances import voting
-from atrous.types import FloatMap
-
-LEAST_SIDE_PX = 32.0
-Point = NDArray[np.float64]
+from atrous.compiled import compiled
+from atrous.instances import tiles
+from atrous.instances.lattice import Lattice
+from atrous.instances.scoring import LEAST_SIDE_PX as LEAST_SIDE_PX
+from atrous.instances.scoring import Evidence, score, step
+from atrous.instances.tiles import Tiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,113 +26,152 @@ class Candidates:
     points: NDArray[np.float64]
 
 
-def candidates(votes: FloatMap, *, threshold: float, most: int, stride: int) -> Candidates:
-    """Local maxima of the Hough maps (kinds, h, w), at most `most` of a type.
+def candidates(votes: Tiles, *, threshold: float, most: int, stride: int) -> Candidates:
+    """Local maxima of the Hough maps, at most `most` of a type, highest first.
+
+    Maxima of one type and height follow each other in row-major order.
 
     # Deviates: a maximum is moved to the mean of its neighbourhood's votes, so that a keypoint is
     # not tied to the grid.
     """
-    cells = [voting.peaks(plane, threshold=threshold, most=most) for plane in votes]
-    places = [voting.centroid(*pair) * stride for pair in zip(votes, cells, strict=True)]
-    kinds = np.repeat(np.arange(len(votes)), [len(c) for c in cells])
-    return Candidates(kinds, np.concatenate(places) if places else np.zeros((0, 2)))
+    found, heights = _peaks(votes, threshold, 4096)
+    order = np.lexsort((found[:, 2], found[:, 1], -heights, found[:, 0]))
+    kinds = found[order, 0]
+    rank = np.arange(len(kinds)) - np.searchsorted(kinds, kinds)
+    kept = np.ascontiguousarray(found[order[rank < most]])
+    places = np.empty((len(kept), 2))
+    tiles.centroids(votes, kept, places)
+    return Candidates(np.ascontiguousarray(kept[:, 0]), places * stride)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedOKS:
-    """Scores keypoints by how sure their place is, in units of the instance's size.
-
-    s = p(y) * sum of H(z) exp(-|z - y|^2 / (2 area kappa^2)) over the cells z of the disk, with H
-    the short-range votes, normalised there, and the area that of the box which the middle offsets
-    at y predict.
-
-    Source: PersonLab, section 3.1.3; DeeperLab, section 3.3.
-    """
-
-    heatmap: FloatMap
-    votes: FloatMap
-    middle: FloatMap
-    edges: tuple[tuple[int, int], ...]
-    stride: int
-    radius_px: float
-    kappa: float
-
-    def step(self, edge: int, point: Point) -> Point:
-        """Where the middle offset of an edge leads from a point."""
-        at = point[None] / self.stride
-        goal: Point = point + voting.sample(self.middle[edge], at)[:, 0]
-        return goal
-
-    def score(self, kind: int, point: Point) -> float:
-        """Expected-OKS of a keypoint, in [0, 1]."""
-        places, votes = self._disk(kind, point)
-        total = votes.sum()
-        if total <= 0:
-            return 0.0
-        falloff = np.exp(-places / (2 * self._area(kind, point) * self.kappa**2))
-        sure = voting.sample(self.heatmap[kind][None], point[None] / self.stride)[0, 0]
-        return float(sure * (votes * falloff).sum() / total)
-
-    def _disk(self, kind: int, point: Point) -> tuple[Point, FloatMap]:
-        """Squared distances, in pixels, and votes of the cells in a keypoint's disk."""
-        centre, reach = point / self.stride, self.radius_px / self.stride
-        first = np.maximum(np.floor(centre - reach), 0).astype(np.int64)
-        last = np.maximum(np.ceil(centre + reach), -1).astype(np.int64) + 1
-        plane = self.votes[kind, first[0] : last[0], first[1] : last[1]]
-        y = (first[0] + np.arange(plane.shape[0]) - centre[0]) * self.stride
-        x = (first[1] + np.arange(plane.shape[1]) - centre[1]) * self.stride
-        distance = y[:, None] ** 2 + x[None] ** 2
-        inside = distance <= self.radius_px**2
-        return distance[inside], plane[inside]
-
-    def _area(self, kind: int, point: Point) -> float:
-        """Area of the box that the middle offsets predict, in square pixels, with a floor.
-
-        Along one edge, a corner sees half of each side on its way to the centre; where there are
-        more edges, their ends span the box.
-        """
-        ends = np.array(
-            [self.step(e, point) for e, (source, _) in enumerate(self.edges) if source == kind]
-        )
-        if len(ends) == 1:
-            sides = 2 * np.abs(ends[0] - point)
-        else:
-            sides = ends.max(axis=0) - ends.min(axis=0)
-        return max(float(np.prod(sides)), LEAST_SIDE_PX**2)
+def _peaks(
+    votes: Tiles, threshold: float, room: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """All peaks, for which room is made."""
+    found, heights = np.empty((room, 3), np.int64), np.empty(room, np.float32)
+    count = tiles.peaks(votes, threshold, found, heights)
+    if count > room:
+        return _peaks(votes, threshold, count)
+    return found[:count], heights[:count]
 
 
 def group(
-    found: Candidates, scorer: ExpectedOKS, *, proximity_px: float
+    found: Candidates, seen: Evidence, grid: Lattice, votes: Tiles, *, proximity_px: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Instances (n, kinds, 2) and their mean keypoint scores (n,), in the order of their making.
 
     The best candidate of any type starts an instance, unless it is near a keypoint of its type that
     an instance has; the others follow along the graph.
 
+    # Deviates: a candidate of score 0, which no heat supports, starts no instance. Without this,
+    # long-range votes alone could make one.
+
     Source: DeeperLab, section 3.3 (greedy, all types in one queue).
     """
-    kinds = len(scorer.heatmap)
-    scores = np.array(
-        [scorer.score(int(k), p) for k, p in zip(found.kinds, found.points, strict=True)]
+    room = np.empty((2, 2 * int(seen.radius_px / grid.stride) + 8))
+    scores = np.empty(len(found.kinds))
+    _score_all(found.kinds, found.points, seen, grid, votes, room, scores)
+    order = np.argsort(-scores, kind="stable")
+    order = order[: np.count_nonzero(scores > 0)]
+    points, means = np.empty((len(order), seen.kinds, 2)), np.empty(len(order))
+    count = _group(
+        found.kinds, found.points, order, seen, grid, votes, room, proximity_px, points, means
     )
-    taken, means = np.zeros((0, kinds, 2)), []
-    for index in np.argsort(-scores, kind="stable"):
-        kind, point = int(found.kinds[index]), found.points[index]
-        gaps = np.linalg.norm(taken[:, kind] - point, axis=1)
-        if (gaps <= proximity_px).any():
+    return points[:count], means[:count]
+
+
+@compiled
+def _score_all(
+    kinds: NDArray[np.int64],
+    points: NDArray[np.float64],
+    seen: Evidence,
+    grid: Lattice,
+    votes: Tiles,
+    room: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> None:
+    for n in range(kinds.size):
+        scores[n] = score(seen, grid, votes, kinds[n], points[n, 0], points[n, 1], room)
+
+
+@compiled
+def _group(
+    kinds: NDArray[np.int64],
+    points: NDArray[np.float64],
+    order: NDArray[np.int64],
+    seen: Evidence,
+    grid: Lattice,
+    votes: Tiles,
+    room: NDArray[np.float64],
+    proximity_px: float,
+    taken: NDArray[np.float64],
+    means: NDArray[np.float64],
+) -> int:
+    """`group` on ordered candidates. Keypoints lie in a coarse net, so that few are compared."""
+    side, count = max(proximity_px, 8.0), 0
+    down, across = (
+        int(grid.height * grid.stride / side) + 1,
+        int(grid.width * grid.stride / side) + 1,
+    )
+    net = np.full((seen.kinds, down, across), -1, np.int32)
+    onward = np.empty((seen.kinds, len(order)), np.int32)
+    for n in order:
+        kind, y, x = kinds[n], points[n, 0], points[n, 1]
+        if _is_taken(net, onward, taken, kind, y, x, side, proximity_px):
             continue
-        points = _complete(kind, point, scorer)
-        taken = np.concatenate([taken, points[None]])
-        means.append(np.mean([scorer.score(k, p) for k, p in enumerate(points)]))
-    return taken, np.array(means, dtype=np.float64)
+        _complete(seen, grid, kind, y, x, taken[count])
+        total = 0.0
+        for k in range(seen.kinds):
+            y, x = taken[count, k, 0], taken[count, k, 1]
+            total += score(seen, grid, votes, k, y, x, room)
+            i, j = _knot(net, y, x, side)
+            onward[k, count], net[k, i, j] = net[k, i, j], count
+        means[count] = total / seen.kinds
+        count += 1
+    return count
 
 
-def _complete(kind: int, point: Point, scorer: ExpectedOKS) -> NDArray[np.float64]:
+@compiled
+def _knot(net: NDArray[np.int32], y: float, x: float, side: float) -> tuple[int, int]:
+    """Where a point lies in the net; all outside belongs to its border."""
+    i = int(min(max(y / side, 0.0), net.shape[1] - 1.0))
+    return i, int(min(max(x / side, 0.0), net.shape[2] - 1.0))
+
+
+@compiled
+def _is_taken(
+    net: NDArray[np.int32],
+    onward: NDArray[np.int32],
+    taken: NDArray[np.float64],
+    kind: int,
+    y: float,
+    x: float,
+    side: float,
+    proximity_px: float,
+) -> bool:
+    """Whether an instance has a keypoint of this type near a point."""
+    i, j = _knot(net, y, x, side)
+    for row in range(max(i - 1, 0), min(i + 2, net.shape[1])):
+        for column in range(max(j - 1, 0), min(j + 2, net.shape[2])):
+            n = net[kind, row, column]
+            while n >= 0:
+                down, right = taken[n, kind, 0] - y, taken[n, kind, 1] - x
+                if np.sqrt(down * down + right * right) <= proximity_px:
+                    return True
+                n = onward[kind, n]
+    return False
+
+
+@compiled
+def _complete(
+    seen: Evidence, grid: Lattice, kind: int, y: float, x: float, points: NDArray[np.float64]
+) -> None:
     """All keypoints of the instance that one of them belongs to, by the fewest edges to each."""
-    points = {kind: point}
-    while len(points) < len(scorer.heatmap):
-        near = dict(points)
-        for edge, (source, goal) in enumerate(scorer.edges):
-            if source in near and goal not in points:
-                points[goal] = scorer.step(edge, near[source])
-    return np.stack([points[k] for k in range(len(scorer.heatmap))])
+    rounds = np.full(seen.kinds, seen.kinds, np.int64)
+    points[kind, 0], points[kind, 1], rounds[kind] = y, x, 0
+    for far in range(1, seen.kinds):
+        for edge in range(len(seen.edges)):
+            source, goal = seen.edges[edge, 0], seen.edges[edge, 1]
+            if rounds[source] == far - 1 and rounds[goal] >= seen.kinds:
+                end = step(seen, grid, edge, points[source, 0], points[source, 1])
+                points[goal, 0], points[goal, 1], rounds[goal] = end[0], end[1], far

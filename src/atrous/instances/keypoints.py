@@ -9,93 +9,14 @@ Source: DeeperLab, section 3.3; what it leaves open follows PersonLab.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
-
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.instances import grouping, voting
-from atrous.instances.graph import GRAPHS, Graph, boxes
-from atrous.types import FloatMap, IdMap, Labelled, require_positive
-
-
-@dataclass(frozen=True, slots=True)
-class KeypointNumbers:
-    """The numbers of encoding and decoding; they travel in the checkpoint.
-
-    radius_px         of a keypoint's disk, in pixels of the network's input
-    decode_stride     grid of the votes: 4, or 1 for full resolution
-    refine_steps      rounds of offset refinement
-    refine_long_self  whose long offsets refine themselves: "none", "center" or "all"; corners lie
-                      outside of the mask, where long offsets are not trained
-    vote_weights      of the short-range and the long-range Hough map
-    peak_threshold, peaks   least height and largest number of keypoint candidates of a type
-    oks_kappa         falloff of Expected-OKS
-    proximity_px      a candidate this close to a grouped keypoint of its type starts no instance
-    nms_iou           a box that overlaps a better one by more is dropped
-    instances         largest number of instances
-    graph             how keypoints are joined: "star", or "rectangle", which has no centre
-
-    A network has learnt what `learnt` names: with other values its offsets mean nothing.
-    """
-
-    learnt: ClassVar[tuple[str, ...]] = ("radius_px", "graph")
-
-    radius_px: float = 25.0
-    decode_stride: int = 4
-    refine_steps: int = 2
-    refine_long_self: str = "center"
-    vote_weights: tuple[float, float] = (0.5, 0.5)
-    peak_threshold: float = 0.1
-    peaks: int = 200
-    oks_kappa: float = 0.1
-    proximity_px: float = 10.0
-    nms_iou: float = 0.5
-    instances: int = 100
-    graph: str = "star"
-
-    def __post_init__(self) -> None:
-        if self.refine_long_self not in ("none", "center", "all"):
-            raise ValueError(
-                f"refine_long_self is {self.refine_long_self!r}: it can be none, center or all"
-            )
-        if self.decode_stride not in (1, 4):
-            raise ValueError(f"decode_stride is {self.decode_stride}: it can be 1 or 4")
-        require_positive(peaks=self.peaks)
-        if self.radius_px <= 0 or self.oks_kappa <= 0:
-            raise ValueError("radius_px and oks_kappa must be above 0")
-        for name in ("refine_steps", "peak_threshold", "proximity_px", "nms_iou", "instances"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
-        if self.graph not in GRAPHS:
-            raise ValueError(f"graph is {self.graph!r}: it can be {' or '.join(GRAPHS)}")
-
-    @property
-    def joined(self) -> Graph:
-        """The graph itself."""
-        return GRAPHS[self.graph]
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """Keypoint maps, as targets (heatmap 0 or 1) or as a network's answer (probabilities).
-
-    heatmap (k, h, w), short (k, 2, h, w), middle (edges, 2, h, w), long (k, 2, h, w), float32
-    """
-
-    heatmap: FloatMap
-    short: FloatMap
-    middle: FloatMap
-    long: FloatMap
-
-
-@dataclass(frozen=True, slots=True)
-class Instances:
-    """Instances found: `points` (n, k, 2) (y, x) in pixels, `scores` (n,), best first."""
-
-    points: NDArray[np.float64]
-    scores: NDArray[np.float64]
+from atrous.instances import stages, voting
+from atrous.instances.nouns import Encoded as Encoded
+from atrous.instances.nouns import Instances as Instances
+from atrous.instances.nouns import KeypointNumbers as KeypointNumbers
+from atrous.types import FloatMap, IdMap, Labelled
 
 
 def locate(ids: IdMap, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -196,104 +117,25 @@ def _offsets(
 
 
 def decode(
-    maps: Encoded, is_thing: NDArray[np.bool_], *, stride: int, numbers: KeypointNumbers
-) -> tuple[Instances, NDArray[np.int32]]:
-    """Instances, and the index of the instance of each cell (-1 without any instance).
-
-    is_thing  (h, w) cells that are predicted as things: only they cast long-range votes
-
-    Source: DeeperLab, section 3.3 and figure 4.
-    """
-    middle, long = _refine(maps, stride=stride, numbers=numbers)
-    short_votes, votes = _hough(maps, long, is_thing, stride=stride, numbers=numbers)
-    candidates = grouping.candidates(
-        votes,
-        most=numbers.peaks,
-        threshold=numbers.peak_threshold,
-        stride=stride,
-    )
-    scorer = grouping.ExpectedOKS(
-        heatmap=maps.heatmap,
-        votes=short_votes,
-        middle=middle,
-        edges=numbers.joined.edges,
-        stride=stride,
-        radius_px=numbers.radius_px,
-        kappa=numbers.oks_kappa,
-    )
-    points, scores = grouping.group(candidates, scorer, proximity_px=numbers.proximity_px)
-    kept = _suppress(points, scores, numbers)
-    found = Instances(points[kept], scores[kept])
-    return found, assign(long, found.points, stride=stride)
-
-
-def _refine(maps: Encoded, *, stride: int, numbers: KeypointNumbers) -> tuple[FloatMap, FloatMap]:
-    """Middle and long offsets, led on by the more exact offsets at the place they point to."""
-    middle, long = maps.middle.copy(), maps.long.copy()
-    graph = numbers.joined
-    selves = {"none": (), "center": graph.centres, "all": range(len(graph.keypoints))}
-    for _ in range(numbers.refine_steps):
-        for edge, (_, goal) in enumerate(graph.edges):
-            middle[edge] = voting.follow(middle[edge], maps.short[goal], stride=stride)
-    for _ in range(numbers.refine_steps):
-        for kind in selves[numbers.refine_long_self]:
-            long[kind] = voting.follow(long[kind], maps.long[kind], stride=stride)
-    for _ in range(numbers.refine_steps):
-        for kind in range(len(long)):
-            long[kind] = voting.follow(long[kind], maps.short[kind], stride=stride)
-    return middle, long
-
-
-def _hough(
     maps: Encoded,
-    long: FloatMap,
     is_thing: NDArray[np.bool_],
     *,
     stride: int,
     numbers: KeypointNumbers,
-) -> tuple[FloatMap, FloatMap]:
-    """The short-range Hough maps, and the fused ones, both (k, h, w) and divided by a disk's area.
+    map_stride: int | None = None,
+) -> tuple[Instances, NDArray[np.int32]]:
+    """Instances, and the index of the instance of each cell of things (elsewhere -1).
 
-    # Deviates: the weights of the fusion are not in the paper; long votes are clipped at 1.
+    Without any instance all indices are -1. An offset that is no number moves nothing; a cell whose
+    own offset or heat is no number casts no vote, and without a long offset it has no instance.
+
+    maps        on the grid of `map_stride`, by default that of `stride`; never upsampled
+    is_thing    (h, w) cells, on the grid of `stride`, that are predicted as things: only they cast
+                long-range votes
+
+    Source: DeeperLab, section 3.3 and figure 4.
+    Raises: ValueError if the grids are not nested or the maps do not reach over all cells.
     """
-    disk = np.pi * (numbers.radius_px / stride) ** 2
-    short_votes = np.stack(
-        [
-            voting.hough(maps.short[kind], maps.heatmap[kind], stride=stride) / disk
-            for kind in range(len(long))
-        ]
-    ).astype(np.float32)
-    thing = is_thing.astype(np.float32)
-    long_votes = np.stack(
-        [voting.hough(long[kind], thing, stride=stride) / disk for kind in range(len(long))]
+    return stages.decode(
+        stages.prepare(maps, is_thing, stride=stride, map_stride=map_stride, numbers=numbers)
     )
-    by_short, by_long = numbers.vote_weights
-    fused = by_short * short_votes + by_long * np.minimum(long_votes, 1)
-    return short_votes, fused.astype(np.float32)
-
-
-def _suppress(
-    points: NDArray[np.float64], scores: NDArray[np.float64], numbers: KeypointNumbers
-) -> NDArray[np.int64]:
-    """Indices of the instances that stay, best first. Source: DeeperLab, section 3.3."""
-    box = boxes(points)
-    solid = np.flatnonzero((box[:, 2:] - box[:, :2] >= 1).all(axis=1))
-    kept = voting.suppress_boxes(box[solid], scores[solid], iou=numbers.nms_iou)
-    return solid[kept][: numbers.instances]
-
-
-def assign(long: FloatMap, points: NDArray[np.float64], *, stride: int) -> NDArray[np.int32]:
-    """(h, w) index of the instance whose keypoints are nearest to where a cell points, or -1.
-
-    Source: DeeperLab, section 3.3: least Euclidean distance over all keypoints at once.
-    """
-    height, width = long.shape[2:]
-    here = voting.cells((height, width)) * np.float32(stride)
-    goals = (long + here).reshape(-1, height, width)
-    best = np.full((height, width), -1, dtype=np.int32)
-    nearest = np.full((height, width), np.inf, dtype=np.float32)
-    for index, point in enumerate(points.astype(np.float32)):
-        distance = ((goals - point.reshape(-1, 1, 1)) ** 2).sum(axis=0)
-        closer = distance < nearest
-        best[closer], nearest[closer] = index, distance[closer]
-    return best

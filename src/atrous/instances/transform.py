@@ -3,63 +3,54 @@
 Pixels vote for boxes with the probability of their class; greedy suppression of the votes finds the
 instances; tracing each vote back to the pixels that it suppressed gives their masks.
 
+Maps stay as coarse as the network answers them: logits of a row of pixels exist at a time, and
+boxes of the votes of one class.
+
 Source: Wu, Shen, van den Hengel 2016 (FCRN), instance inference; thresholds are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from atrous.compiled import compiled
 from atrous.instances.boxes import BoxNumbers, pixel_boxes
+from atrous.instances.painting import BoxInstance, flatten, spread
+from atrous.instances.ranking import Ranked, rank
+from atrous.instances.regions import Regions, choose, gather
+from atrous.instances.sampling import Sampled, as_it_is
+from atrous.instances.suppression import Rule, Votes, suppress
 from atrous.types import ClassMap, FloatMap
 
+__all__ = ["BoxInstance", "Detected", "detect", "flatten", "locate", "spread"]
 
-@dataclass(frozen=True, slots=True)
-class BoxInstance:
-    """One instance.
 
-    score  mean probability of the class over the mask
-    mask   (h, w) on the grid of the prediction; masks of other instances may overlap it
-    box    (y0, x0, y1, x1) in pixels of the network's input, as its best pixel predicts it
+@dataclass(frozen=True, slots=True, eq=False)
+class Detected:
+    """What was found on a grid of pixels.
+
+    instances  best first; equally good ones by class
+    classes    (h, w) the most probable class, void where a score of the pixel is not finite
     """
 
-    class_id: int
-    score: float
-    mask: NDArray[np.bool_]
-    box: tuple[float, float, float, float]
+    instances: tuple[BoxInstance, ...]
+    classes: ClassMap
 
 
 @dataclass(frozen=True, slots=True)
-class _Votes:
-    """What the pixels say that have one class among their most probable ones.
+class _Ballots:
+    """The votes of all classes of things, class by class; see `Votes`.
 
-    cells   (n,) row-major, rising; scores (n,) the probability of the class; boxes (4, n)
-    rank    (n,) 0 where the class is the most probable, 1 where it is the second, ...
-    seeded  (n,) whether the cell lies on the grid of seeds
+    starts  (things + 1,) where those of each class begin
     """
 
-    cells: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    cells: NDArray[np.int32]
     scores: NDArray[np.float32]
-    boxes: NDArray[np.float32]
-    rank: NDArray[np.int64]
-    seeded: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class _Cluster:
-    """An instance in the making: `members` (n,) are places in the votes, the seed first.
-
-    level  m - 1; clusters of one level share no pixel
-    """
-
-    level: int
-    score: float
-    members: NDArray[np.int64]
+    rank: NDArray[np.int32]
 
 
 def detect(
@@ -70,7 +61,7 @@ def detect(
     stride: float,
     numbers: BoxNumbers,
 ) -> tuple[BoxInstance, ...]:
-    """The instances of an image, best first; equally good ones by class.
+    """The instances of two maps of one size, on their cells; best first.
 
     probabilities  (classes, h, w) of all classes, stuff too
     prediction     (4 * things, h, w) the localisation network's answer on the same cells
@@ -81,179 +72,161 @@ def detect(
     Source: FCRN, instance inference.
     Raises: ValueError if the shapes do not fit together.
     """
-    _check(probabilities, prediction, is_thing)
-    ranked = _ranked(probabilities, min(numbers.top, len(probabilities)))
-    found: list[tuple[float, int, NDArray[np.int64], NDArray[np.float32]]] = []
+    maps = as_it_is(probabilities), as_it_is(prediction)
+    found = locate(*maps, is_thing=is_thing, stride=stride, numbers=numbers, softmax=False)
+    return found.instances
+
+
+def locate(
+    scores: Sampled,
+    prediction: Sampled,
+    *,
+    is_thing: NDArray[np.bool_],
+    stride: float,
+    numbers: BoxNumbers,
+    softmax: bool,
+) -> Detected:
+    """The instances and classes of an image, on the grid of pixels that two maps share.
+
+    scores      (classes, h, w) of all classes, stuff too
+    prediction  (4 * things, h2, w2) the localisation network's answer
+    is_thing    (classes,)
+    stride      pixels of the network's input from cell to cell of the prediction
+    softmax     whether the scores are logits, whose softmax is taken after sampling; they are
+                probabilities else
+
+    Pixels of which a score is not finite take no part; nor do those of which a box is not, in the
+    instances of its class.
+
+    Source: FCRN, instance inference.
+    Raises: ValueError if the shapes do not fit together.
+    """
+    _check(scores, prediction, is_thing)
+    top = min(numbers.top, len(is_thing))
+    ranked = rank(scores, is_thing=is_thing, top=top, softmax=softmax)
+    classes = ranked.classes[0].astype(np.uint8 if len(is_thing) <= 255 else np.uint16)
+    ballots = _by_class(ranked, is_thing)
+    del ranked
+    found: list[BoxInstance] = []
     for thing, class_id in enumerate(np.flatnonzero(is_thing).tolist()):
-        cells, rank = _mask(ranked, class_id)
-        votes = _Votes(
-            cells=cells,
-            scores=probabilities[class_id].ravel()[cells],
-            boxes=pixel_boxes(prediction, cells, thing=thing, stride=stride, numbers=numbers),
-            rank=rank,
-            seeded=_on_grid(cells, probabilities.shape[2], numbers.seed_stride),
-        )
-        found += [
-            (x.score, class_id, cells[x.members], votes.boxes[:, x.members[0]])
-            for x in _region_nms(votes, tuple(_clusters(votes, numbers)), numbers)
-        ]
-    found.sort(key=lambda row: -row[0])
-    return tuple(_instance(*row, probabilities.shape[1:]) for row in found[: numbers.instances])
+        votes = _votes(ballots, prediction, thing=thing, stride=stride, numbers=numbers)
+        regions = _regions(votes, _frame(prediction, stride), numbers)
+        found += _instances(class_id, votes, regions, scores.size_hw)
+    found.sort(key=lambda instance: -instance.score)
+    return Detected(tuple(found[: numbers.instances]), classes)
 
 
-def _check(probabilities: FloatMap, prediction: FloatMap, is_thing: NDArray[np.bool_]) -> None:
-    wanted = (4 * int(is_thing.sum()), *probabilities.shape[1:])
-    if len(is_thing) != len(probabilities):
+def _check(scores: Sampled, prediction: Sampled, is_thing: NDArray[np.bool_]) -> None:
+    if len(is_thing) != len(scores.values):
         raise ValueError(
-            f"probabilities are {probabilities.shape}: give ({len(is_thing)}, h, w), a map a class"
+            f"scores are {scores.values.shape}: give ({len(is_thing)}, h, w), a map a class"
         )
-    if prediction.shape != wanted:
+    wanted = 4 * int(is_thing.sum())
+    if len(prediction.values) != wanted or prediction.size_hw != scores.size_hw:
         raise ValueError(
-            f"the prediction is {prediction.shape}: give {wanted}, four maps for each class of "
-            "things, of the size of the probabilities"
+            f"the prediction is {prediction.values.shape} on {prediction.size_hw} pixels: give "
+            f"({wanted}, h, w), four maps for each class of things, on {scores.size_hw} pixels"
         )
 
 
-def _ranked(probabilities: FloatMap, top: int) -> NDArray[np.int64]:
-    """(top, h * w) the most probable classes, best first, of equal ones the lowest first."""
-    left = probabilities.reshape(len(probabilities), -1).copy()
-    ranked = np.empty((top, left.shape[1]), dtype=np.int64)
-    for row in ranked:
-        row[:] = left.argmax(axis=0)
-        np.put_along_axis(left, row[None], -np.inf, axis=0)
-    return ranked
+def _frame(prediction: Sampled, stride: float) -> tuple[float, float, float, float]:
+    """(y0, x0, y1, x1) of the grid in pixels of the network's input."""
+    ends = [
+        (float(at.min()) * stride, float(at.max()) * stride + 1) if len(at) else (0.0, 1.0)
+        for at in prediction.positions
+    ]
+    return ends[0][0], ends[1][0], ends[0][1], ends[1][1]
 
 
-def _mask(ranked: NDArray[np.int64], class_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Cells (n,) that have the class among their most probable, and its rank (n,) there."""
-    ranks, cells = np.nonzero(ranked == class_id)
-    order = np.argsort(cells)
-    return cells[order], ranks[order]
+def _by_class(ranked: Ranked, is_thing: NDArray[np.bool_]) -> _Ballots:
+    things = int(is_thing.sum())
+    thing_of = np.where(is_thing, np.cumsum(is_thing) - 1, things).astype(np.int64)
+    classes = ranked.classes.reshape(len(ranked.classes), -1)
+    counts = np.zeros(things + 1, np.int64)
+    _count(classes, thing_of, counts)
+    starts = np.append(0, np.cumsum(counts))[: things + 1]
+    cells, rank = np.empty((2, int(starts[-1])), np.int32)
+    ballots = _Ballots(starts, cells, np.empty(len(cells), np.float32), rank)
+    scores = ranked.probabilities.reshape(classes.shape)
+    _file(classes, scores, thing_of, starts.copy(), cells, ballots.scores, rank)
+    return ballots
 
 
-def _on_grid(cells: NDArray[np.int64], width: int, step: int) -> NDArray[np.bool_]:
-    y, x = np.divmod(cells, width)
-    return np.asarray((y % step == 0) & (x % step == 0))
+@compiled
+def _count(
+    classes: NDArray[np.int32], thing_of: NDArray[np.int64], counts: NDArray[np.int64]
+) -> None:
+    """Adds up the votes (top, n) for each class of things; those for stuff come last."""
+    for k in range(classes.shape[0]):
+        for cell in range(classes.shape[1]):
+            if classes[k, cell] >= 0:
+                counts[thing_of[classes[k, cell]]] += 1
 
 
-def _clusters(votes: _Votes, numbers: BoxNumbers) -> Iterator[_Cluster]:
-    """The clusters of the masks of m = 1 ... top, without those too small or too unsure.
+@compiled
+def _file(
+    classes: NDArray[np.int32],
+    probabilities: NDArray[np.float32],
+    thing_of: NDArray[np.int64],
+    at: NDArray[np.int64],
+    cells: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    rank: NDArray[np.int32],
+) -> None:
+    """Writes each vote (top, n) where the next of its class belongs."""
+    stuff = at.size - 1
+    for cell in range(classes.shape[1]):
+        for k in range(classes.shape[0]):
+            if classes[k, cell] >= 0:
+                thing = thing_of[classes[k, cell]]
+                if thing != stuff:
+                    place = at[thing]
+                    cells[place], scores[place], rank[place] = cell, probabilities[k, cell], k
+                    at[thing] += 1
 
-    Source: FCRN, instance inference: suppression, then tracing back.
+
+def _votes(
+    ballots: _Ballots, prediction: Sampled, *, thing: int, stride: float, numbers: BoxNumbers
+) -> Votes:
+    """The votes of a class of things whose boxes are finite."""
+    own = slice(ballots.starts[thing], ballots.starts[thing + 1])
+    cells, scores, rank = ballots.cells[own], ballots.scores[own], ballots.rank[own]
+    boxes = pixel_boxes(prediction, cells, thing=thing, stride=stride, numbers=numbers)
+    if not np.isfinite(boxes.sum(dtype=np.float64)):
+        finite = np.isfinite(boxes).all(axis=1)
+        cells, scores, rank, boxes = cells[finite], scores[finite], rank[finite], boxes[finite]
+    return Votes(cells, scores, rank, boxes, _on_grid(cells, prediction, numbers.seed_stride))
+
+
+def _on_grid(cells: NDArray[np.int32], prediction: Sampled, step: int) -> NDArray[np.bool_]:
+    grid = np.zeros(prediction.size_hw, np.bool_)
+    grid[::step, ::step] = True
+    return grid.ravel()[cells]
+
+
+def _regions(
+    votes: Votes, frame: tuple[float, float, float, float], numbers: BoxNumbers
+) -> Regions:
+    """The regions of a class from its masks of m = 1 ... top, best first.
+
+    Source: FCRN, instance inference: suppression, tracing back, suppression of regions.
     """
-    counts = np.bincount(votes.rank, minlength=numbers.top).cumsum()
-    for level in np.flatnonzero(np.diff(counts, prepend=0)).tolist():
-        mask = np.flatnonzero(votes.rank <= level)
-        for members in _suppress(votes, mask, numbers):
-            score = float(votes.scores[members].mean(dtype=np.float64))
-            if len(members) >= numbers.least_px and score >= numbers.least_score:
-                yield _Cluster(level, score, members)
+    rule = Rule(numbers.box_nms_iou, numbers.seeds, numbers.least_score, frame)
+    levels = np.flatnonzero(np.bincount(votes.rank)).tolist()
+    taken = [suppress(votes, below=level + 1, rule=rule) for level in levels]
+    regions = gather(taken, votes.scores, numbers)
+    iou = numbers.region_nms_iou
+    return choose(regions, votes=len(votes.cells), levels=len(levels), iou=iou)
 
 
-def _suppress(
-    votes: _Votes, mask: NDArray[np.int64], numbers: BoxNumbers
-) -> Iterator[NDArray[np.int64]]:
-    """Greedy suppression of boxes; gives each survivor together with those that it suppressed.
-
-    Votes on the grid of seeds come first, then the others; both by falling score, equal ones row by
-    row. So every pixel joins the first seed of the grid that fits it, and what is left goes on by
-    itself, until no cluster can reach `least_score`. On a grid of 1 this is the exact greedy
-    suppression.
-
-    # Deviates: the coarse grid makes seeds of fewer pixels; the best pixel of an instance may not
-    # be one of them. What is left when there are `seeds` survivors belongs to no instance.
-    """
-    left = mask[np.lexsort((-votes.scores[mask], ~votes.seeded[mask]))]
-    boxes = votes.boxes[:, left]
-    for _ in range(numbers.seeds):
-        if not len(left) or votes.scores[left].max() < numbers.least_score:
-            return
-        joins = overlap(boxes, boxes[:, 0]) >= numbers.box_nms_iou
-        joins[0] = True
-        yield left[joins]
-        rest = np.flatnonzero(~joins)
-        left, boxes = left[rest], boxes.take(rest, axis=1)
-
-
-def overlap(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n,) intersection over union of boxes (4, n) with a box (4,), none of them empty."""
-    y0, x0, y1, x1 = boxes
-    top, left, bottom, right = box
-    high = np.minimum(y1, bottom) - np.maximum(y0, top)
-    wide = np.minimum(x1, right) - np.maximum(x0, left)
-    shared = np.maximum(high, 0) * np.maximum(wide, 0)
-    both = (y1 - y0) * (x1 - x0) + (bottom - top) * (right - left)
-    return np.asarray(shared / (both - shared), dtype=np.float32)
-
-
-def _region_nms(
-    votes: _Votes, clusters: Sequence[_Cluster], numbers: BoxNumbers
-) -> Iterator[_Cluster]:
-    """The clusters that no better kept one overlaps by too much, best first; equal ones in order.
-
-    Source: FCRN, instance inference: non-maximum suppression of regions.
-    """
-    ordered = sorted(clusters, key=lambda cluster: -cluster.score)
-    area = np.array([len(cluster.members) for cluster in ordered])
-    owner = np.full((numbers.top, len(votes.cells)), len(ordered))
-    for place, cluster in enumerate(ordered):
-        owner[cluster.level, cluster.members] = place
-    kept = np.zeros(len(ordered), dtype=np.bool_)
-    for place, cluster in enumerate(ordered):
-        rivals = owner[:, cluster.members].ravel()
-        shared = np.bincount(rivals, minlength=len(ordered) + 1)[:-1]
-        union = area + area[place] - shared
-        kept[place] = not (kept & (shared > numbers.region_nms_iou * union)).any()
-        if kept[place]:
-            yield cluster
-
-
-def _instance(
-    score: float,
-    class_id: int,
-    cells: NDArray[np.int64],
-    box: NDArray[np.float32],
-    size_hw: tuple[int, int],
-) -> BoxInstance:
-    mask = np.zeros(size_hw, dtype=np.bool_)
-    mask.ravel()[cells] = True
-    y0, x0, y1, x1 = box.tolist()
-    return BoxInstance(class_id, score, mask, (y0, x0, y1, x1))
-
-
-def flatten(instances: Sequence[BoxInstance], semantic: ClassMap) -> NDArray[np.int32]:
-    """(h, w) index of the instance of every pixel, -1 where there is none.
-
-    An instance claims the pixels of its mask whose class in `semantic` is its own; where several
-    do, the one with the best score wins, of equal ones the first. Stuff stays -1, and so do pixels
-    of things that no instance covers.
-
-    Source: ours; the paper gives masks that may overlap.
-    """
-    index = np.full(semantic.shape, -1, dtype=np.int32)
-    best_first = sorted(range(len(instances)), key=lambda place: -instances[place].score)
-    for place in reversed(best_first):
-        instance = instances[place]
-        index[instance.mask & (semantic == instance.class_id)] = place
-    return index
-
-
-def spread(index: NDArray[np.int32], semantic: ClassMap) -> NDArray[np.int32]:
-    """The index map with every uncovered pixel given to the nearest instance of its class.
-
-    Near the edge of a thing the boxes of neighbouring cells are mixed and fit no instance. A class
-    without any instance stays uncovered.
-
-    # Deviates: the paper scores masks and makes no panoptic map.
-    """
-    filled = index.copy()
-    for class_id in np.unique(semantic[index >= 0]):
-        own = semantic == class_id
-        covered = own & (index >= 0)
-        _, nearest = cv2.distanceTransformWithLabels(
-            (~covered).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+def _instances(
+    class_id: int, votes: Votes, regions: Regions, size_hw: tuple[int, int]
+) -> list[BoxInstance]:
+    cells, starts = votes.cells[regions.members], regions.starts.tolist()
+    boxes = votes.boxes[regions.seeds].tolist()
+    return [
+        BoxInstance(class_id, score, cells[begin:end], size_hw, (box[0], box[1], box[2], box[3]))
+        for score, box, begin, end in zip(
+            regions.scores.tolist(), boxes, starts[:-1], starts[1:], strict=True
         )
-        owner = np.zeros(int(nearest.max()) + 1, dtype=np.int32)
-        owner[nearest[covered]] = index[covered]
-        filled[own] = owner[nearest[own]]
-    return filled
+    ]

@@ -82,7 +82,10 @@ def depth_to_space(
     """
     height, width = size_hw
     if step == block:
-        return F.pixel_shuffle(x, block)[..., :height, :width]
+        whole = F.pixel_shuffle(x, block)
+        lies_so = whole.is_contiguous(memory_format=torch.channels_last)
+        kind = torch.channels_last if lies_so else torch.contiguous_format
+        return whole[..., :height, :width].contiguous(memory_format=kind)  # once for all heads
     full = tuple((n - 1) * step + block for n in x.shape[-2:])
     total = F.fold(x.flatten(2), full, block, stride=step)
     times = F.fold(torch.ones_like(x[:1, : block * block]).flatten(2), full, block, stride=step)

@@ -1,7 +1,8 @@
 """PSPNet's recipes: tables 1 to 4 on ADE20K, table 6 on VOC 2012, tables 7 and 8 on Cityscapes.
 
 Zhao, Shi, Qi, Wang, Jia: Pyramid Scene Parsing Network, 2017. Numbers are single scale unless they
-say otherwise; each is of the mean of an image and its mirror image, which the authors always take.
+say otherwise; each is of the mean of an image and its mirror image, which the authors always take,
+in windows of the size of the crop.
 Rotation and blur are for ADE20K and VOC (section 5.1), each on half of the crops, as in the
 authors' own code; as there, crops are scaled from images as they are, and tests from resized ones.
 New layers learn ten times as fast as the backbone, and their biases twenty times.
@@ -13,6 +14,7 @@ from dataclasses import replace
 
 from atrous.data.transforms import InputRule
 from atrous.recipes.recipe import Recipe, Reported
+from atrous.run.predict import Views
 from atrous.run.settings import TrainSettings
 from atrous.semantic import SemanticLoss
 from atrous.systems.pspnet import PSPNetNetwork
@@ -57,6 +59,7 @@ RESNET50 = Recipe(
         blur=0.5,
     ),
     losses=SemanticLoss(),
+    views=Views(window=473, flip=True),
     reported=(
         *_scores((1, 3, 4), 41.68, 80.04),
         *_scores((3,), 42.78, 80.76, how=MULTI),
@@ -142,6 +145,7 @@ CITYSCAPES = replace(
     DEPTHS[0],
     name="pspnet-resnet101-cityscapes",
     input=replace(INPUT, longest_side=2049),
+    views=Views(window=713, flip=True),
     train=replace(RESNET50.train, iterations=90_000, crop=713, rotation=(0.0, 0.0), blur=0.0),
     reported=(
         Reported("PSPNet, tables 7 and 8", "Cityscapes test", {"miou": 78.4}),

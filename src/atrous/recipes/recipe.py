@@ -7,7 +7,7 @@ import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +15,7 @@ import torch
 from atrous.data.transforms import InputRule
 from atrous.labels import LabelSpace
 from atrous.run.checkpoint import Header
+from atrous.run.predict import Views
 from atrous.run.settings import TrainSettings
 from atrous.systems import (
     KINDS,
@@ -49,6 +50,7 @@ class Recipe:
     init_from  weights to begin with where the command names none: a path, or
                hf:OWNER/REPOSITORY/FILE; "" = none
     split      what is learnt from where the command names none; "" = train
+    views      in which views an image is seen where the command says nothing
     then       the next stage of the training, which begins with the weights of this one and has its
                seed; None = this is the last
     """
@@ -63,6 +65,7 @@ class Recipe:
     init_from: str = ""
     split: str = ""
     then: Recipe | None = None
+    views: Views = field(default_factory=Views)
     reported: tuple[Reported, ...] = ()
 
     def __post_init__(self) -> None:
@@ -108,6 +111,7 @@ class Recipe:
             "labels": labels.to_json(),
             "input": asdict(self.input),
             "fusion": asdict(self.fusion) if self.fusion else {},
+            **({"views": asdict(self.views)} if self.views != Views() else {}),
             "recipe": self.record(),
         }
 
@@ -162,6 +166,11 @@ def fusion_of(header: Header) -> AnyFusion:
     """The fusion numbers of a model file."""
     kind, _ = _kind_in(header)
     return revive(kind.fusion, header["fusion"]) if kind.fusion else None
+
+
+def views_of(header: Header) -> Views:
+    """In which views a model sees an image where nothing else is asked for."""
+    return revive(Views, header.get("views", {}))
 
 
 def _kind_in(header: Header) -> tuple[Kind, dict[str, Any]]:

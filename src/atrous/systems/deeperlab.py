@@ -14,17 +14,22 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from atrous import clock
 from atrous.instances import keypoints as kp
-from atrous.instances.fuse import fuse, to_pixels
+from atrous.instances import stages
+from atrous.instances.fuse import merge
+from atrous.instances.merging import encoded, merged_keypoints
+from atrous.instances.spans import thing_cells
+from atrous.instances.together import parse_together
 from atrous.labels import LabelSpace
 from atrous.nn.backbone import Layout, build_backbone
 from atrous.nn.context import ASPP
 from atrous.nn.decoder import BottomUpDecoder, Head, SpaceToDepthDecoder
 from atrous.nn.losses import bootstrapped_cross_entropy, masked_l1, sigmoid_cross_entropy
-from atrous.nn.resample import resize, sample_grid
-from atrous.semantic import semantic_parse
-from atrous.tensors import KeypointMaps, KeypointTargets, LossTerm, Maps, Targets, View
+from atrous.nn.resample import resize
+from atrous.tensors import Grid, KeypointMaps, KeypointTargets, LossTerm, Maps, Targets, View
 from atrous.types import ClassMap, Parse, Sample, require_positive
+from atrous.views.classes import classify, image_grid
 
 DECODERS = ("space-to-depth", "bottom-up", "none")
 
@@ -227,52 +232,46 @@ class DeeperLab(nn.Module):
     def parse(self, views: Sequence[View]) -> Parse:
         """The panoptic parse of one image: semantics at image size, instances by votes.
 
-        Raises: ValueError for more than one view, which keypoints do not merge yet.
+        Instances are found at the scale of the first view. Source: DeeperLab, section 3.3.
         """
-        if len(views) != 1:
-            raise ValueError(f"{len(views)} views of one image: DeeperLab parses a single view")
-        (view,) = views
-        semantic, confidence = semantic_parse(view, self.labels)
-        stride = min(self.fusion.decode_stride, view.maps.stride)
-        maps, classes = self._on_grid(view, stride)
-        _, cells = kp.decode(
-            maps, self.labels.is_thing[classes], stride=stride, numbers=self.fusion
-        )
-        rows, columns = view.frame.positions()
-        instance = to_pixels(
-            cells,
-            classes,
-            semantic,
-            is_thing=self.labels.is_thing,
-            rows=rows / stride,
-            columns=columns / stride,
-        )
-        return fuse(semantic, confidence, instance, labels=self.labels)
+        image, seen = image_grid(views), views[0].frame
+        semantic, confidence = classify(views, image, labels=self.labels)
+        stride = min(self.fusion.decode_stride, views[0].maps.stride)
+        grid = Grid.of(seen.resized_hw, stride=stride)
+        is_same = grid.shape == image.shape and seen.resized_hw == seen.image_hw
+        classes = semantic if is_same else classify(views, grid, labels=self.labels)[0]
+        rows, columns = image.moved(seen.resized_hw)
+        scene = self._scene(views, classes, stride)
+        found, cells = stages.decode(scene)
+        with clock.stage("merge"):
+            return merge(
+                cells,
+                classes,
+                semantic,
+                confidence,
+                labels=self.labels,
+                rows=rows / stride,
+                columns=columns / stride,
+                elsewhere=lambda wanted: stages.assign_cells(scene, wanted, found),
+            )
 
-    def _on_grid(self, view: View, stride: int) -> tuple[kp.Encoded, ClassMap]:
-        """Keypoint maps and classes on the decoding grid, without the padding of the frame."""
-        answer = view.maps.keypoints
-        if answer is None:
-            raise ValueError("these maps have no keypoints: they are not DeeperLab's")
-        height, width = view.frame.resized_hw
-        step = stride / view.maps.stride
-        rows = torch.arange((height - 1) // stride + 1) * step
-        columns = torch.arange((width - 1) // stride + 1) * step
-
-        def plane(x: Tensor, *shape: int) -> NDArray[np.float32]:
-            y = sample_grid(x[0].float(), rows.to(x.device), columns.to(x.device))
-            array: NDArray[np.float32] = y.cpu().numpy()
-            return array.reshape(*shape, *array.shape[-2:])
-
-        kinds, links = self._counts()
-        encoded = kp.Encoded(
-            heatmap=plane(answer.heatmap.float().sigmoid(), kinds),
-            short=plane(answer.short, kinds, 2),
-            middle=plane(answer.middle, links, 2),
-            long=plane(answer.long, kinds, 2),
+    def _scene(self, views: Sequence[View], classes: ClassMap, stride: int) -> stages.Scene:
+        """The keypoint maps, ready to be decoded."""
+        return stages.prepare(
+            encoded(merged_keypoints(views, self.fusion.joined)),
+            thing_cells(classes, self.labels.is_thing),
+            stride=stride,
+            map_stride=views[0].maps.stride,
+            numbers=self.fusion,
         )
-        classes = plane(view.maps.semantic, len(self.labels)).argmax(axis=0)
-        return encoded, classes.astype(self.labels.empty((0, 0)).dtype)
+
+    def parse_all(self, images: Sequence[Sequence[View]]) -> list[Parse]:
+        """The parses of several images, on CUDA all at once."""
+        found: Sequence[Parse | None] = [None] * len(images)
+        if images and images[0][0].maps.semantic.is_cuda:
+            found = parse_together(images, labels=self.labels, numbers=self.fusion)
+        pairs = zip(found, images, strict=True)
+        return [self.parse(views) if parse is None else parse for parse, views in pairs]
 
 
 def _pyramid(network: DeeperLabNetwork, channels: int) -> ASPP:

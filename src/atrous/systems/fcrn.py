@@ -15,15 +15,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.instances import boxes as bx
-from atrous.instances.fuse import fuse, one_segment_a_class, to_pixels
-from atrous.instances.transform import detect, flatten, spread
+from atrous.instances.fuse import merge, one_segment_a_class
+from atrous.instances.merging import merged_boxes
+from atrous.instances.painting import flatten, spread
+from atrous.instances.sampling import as_it_is, every_pixel
+from atrous.instances.transform import Detected, locate
 from atrous.labels import LabelSpace
 from atrous.nn.backbone import Layout, build_backbone
 from atrous.nn.losses import box_overlap, box_smooth_l1
-from atrous.nn.resample import sample_grid
-from atrous.semantic import SemanticEncoder, SemanticLoss, semantic_parse, semantic_terms
-from atrous.tensors import BoxTargets, LossTerm, Maps, Targets, View
-from atrous.types import FloatMap, Parse, Sample, require_positive
+from atrous.semantic import SemanticEncoder, SemanticLoss, semantic_terms
+from atrous.tensors import BoxTargets, Grid, LossTerm, Maps, Targets, View
+from atrous.types import Parse, Sample, require_positive
+from atrous.views.classes import classify, image_grid, probabilities
 
 STAGES = ("category", "localisation")
 
@@ -213,43 +216,49 @@ class FCRN(nn.Module):
         )
         return values * std + mean
 
+    def parse_all(self, images: Sequence[Sequence[View]]) -> list[Parse]:
+        """The parses of several images."""
+        return [self.parse(views) for views in images]
+
     def parse(self, views: Sequence[View]) -> Parse:
         """The parse of one image: instances where boxes are answered, else one segment a class.
 
         Source: FCRN, section 4.2; on the grid of the network's input.
         """
-        (view,) = views
-        semantic, confidence = semantic_parse(view, self.labels)
-        if view.maps.boxes is None:
+        image, seen = image_grid(views), views[0].frame
+        semantic, confidence = classify(views, image, labels=self.labels)
+        if views[0].maps.boxes is None:
             return one_segment_a_class(semantic, confidence, labels=self.labels)
-        probabilities, prediction = self._on_input(view)
-        found = detect(
-            probabilities,
-            prediction,
-            is_thing=self.labels.is_thing,
-            stride=1,
-            numbers=self.fusion,
+        found = self._located(views)
+        classes = found.classes
+        index = spread(flatten(found.instances, classes), classes)
+        rows, columns = image.moved(seen.resized_hw)
+        return merge(
+            index, classes, semantic, confidence, labels=self.labels, rows=rows, columns=columns
         )
-        classes = probabilities.argmax(axis=0).astype(semantic.dtype)
-        rows, columns = view.frame.positions()
-        instance = to_pixels(
-            spread(flatten(found, classes), classes),
-            classes,
-            semantic,
-            is_thing=self.labels.is_thing,
-            rows=rows,
-            columns=columns,
-        )
-        return fuse(semantic, confidence, instance, labels=self.labels)
 
-    def _on_input(self, view: View) -> tuple[FloatMap, FloatMap]:
-        """Probabilities and standardised boxes on every pixel of the input but its padding."""
-        assert view.maps.boxes is not None
-        device, stride = view.maps.semantic.device, view.maps.stride
-        rows, columns = (torch.arange(n, device=device) / stride for n in view.frame.resized_hw)
-        logits = sample_grid(view.maps.semantic[0].float(), rows, columns)
-        boxes = sample_grid(view.maps.boxes[0].float(), rows, columns)
-        return logits.softmax(dim=0).cpu().numpy(), boxes.cpu().numpy()
+    def _located(self, views: Sequence[View]) -> Detected:
+        """Instances, and classes on every pixel of the first view's scaled image."""
+        (first, *more), numbers = views, self.fusion
+        maps, stride, size_hw = first.maps, first.maps.stride, first.frame.resized_hw
+        if more or first.frame.window_hw != size_hw or first.frame.flipped:
+            grid = Grid.covering(size_hw, stride=stride)
+            boxes = merged_boxes(views, grid, mean_of=numbers.mean, std=numbers.std)
+            chances = probabilities(views, Grid.of(size_hw))
+            scores, softmax = as_it_is(chances.cpu().numpy()), False
+        else:
+            boxes, softmax = maps.boxes[0].float(), True  # type: ignore[index]
+            scores = every_pixel(
+                maps.semantic[0].float().cpu().numpy(), stride=stride, size_hw=size_hw
+            )
+        return locate(
+            scores,
+            every_pixel(boxes.cpu().numpy(), stride=stride, size_hw=size_hw),
+            is_thing=self.labels.is_thing,
+            stride=stride,
+            numbers=numbers,
+            softmax=softmax,
+        )
 
 
 def _chosen(boxes: Tensor, thing: Tensor) -> Tensor:

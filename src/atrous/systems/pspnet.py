@@ -65,6 +65,8 @@ class PSPNetNetwork:
 class PSPNet(SemanticSystem[PSPNetNetwork]):
     """The network, its targets, its losses and its parse."""
 
+    sums_twin_logits = True  # Source: the authors' code
+
     def __init__(
         self, network: PSPNetNetwork, labels: LabelSpace, *, losses: SemanticLoss | None = None
     ) -> None:

@@ -61,7 +61,8 @@ def initialise(system: AnySystem, source: str, stream: Stream, *, frozen: bool) 
 def _photos(data: Source, rule: InputRule) -> Iterator[Tensor]:
     """Up to 64 photos, evenly spread over the data, as a network sees them in prediction."""
     for index in np.unique(np.linspace(0, len(data) - 1, UNFOLD_PHOTOS).astype(int)):
-        small = resized(data[int(index)].image, rule)
+        image = data[int(index)].image
+        small = resized(image, rule.sized((image.shape[0], image.shape[1])))
         padded = pad(small, rule.padded((small.shape[0], small.shape[1])), rule)
         yield torch.from_numpy(rule.normalise(padded))[None]
 

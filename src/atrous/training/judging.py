@@ -19,7 +19,7 @@ from atrous.run.checkpoint import Header, write_model
 from atrous.run.evaluate import scored
 from atrous.run.learner import Learner
 from atrous.run.logs import Log
-from atrous.run.predict import view
+from atrous.run.predict import Eye
 from atrous.types import BadInput, Image, Parse
 
 SCORES = {
@@ -138,11 +138,11 @@ def _merged(parts: list[SegmentScorer]) -> SegmentScorer:
 def _parser(learner: Learner, recipe: Recipe) -> Callable[[Image], Parse]:
     """The model as it is, in evaluation."""
     model: Any = learner.model.eval()
-    device = learner.world.device
+    eye = Eye(model, recipe.input, learner.world.device)
 
     def parse(image: Image) -> Parse:
         with torch.inference_mode():
-            answer: Parse = model.parse([view(model, image, recipe.input, device)])
+            answer: Parse = model.parse(eye.see([image])[0])
         return answer
 
     return parse

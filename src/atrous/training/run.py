@@ -164,11 +164,16 @@ class _Run:
         return self.place.world.first(lambda: last_state(self.place.out, tell=self.place.say))
 
     def _as_before(self, before: Record | None, now: Record) -> None:
-        """The number of threads is that of the run's beginning, or its bytes would change."""
+        """The number of threads is that of the run's beginning, or its bytes would change.
+
+        From here on the folder is this call's: one that still writes there will find out.
+        """
         if before is None:
             return
         torch.set_num_threads(before["threads"])
-        now |= {name: before[name] for name in ("threads", "id") if name in before}
+        now["threads"] = before["threads"]
+        if self.place.world.is_first:
+            write_json(self.place.out / "run.json", {**before, "id": now["id"]})
         for what in ("processes", "device"):
             if before.get(what, now[what]) != now[what]:
                 self.place.say(

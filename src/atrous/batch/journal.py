@@ -1,0 +1,250 @@
+"""What a folder of results remembers of each one, as it is done.
+
+`panoptic.jsonl` has a line for each picture, written
+when its files are there; each of several processes has a `panoptic.RANK.jsonl` of its own. So a
+kill at any moment leaves files that are whole and lines for them; a line that is torn is not read.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from atrous.batch.answers import Record, Stamp
+from atrous.batch.making import Made
+from atrous.types import BadInput, Failed
+
+NAME = re.compile(r"panoptic(?:\.(\d+))?\.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where a picture's line is, and what says whether it still holds."""
+
+    name: str
+    unit: str
+    source: str
+    stamp: Stamp
+    frame: int
+    outputs: tuple[str, ...]
+    at: float
+    journal: Path
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A video that was parsed to its end, or a picture that could not be.
+
+    frames   how many there are; `limit` how many were asked for, 0 = all
+    problem  in one line
+    """
+
+    source: str
+    stamp: Stamp
+    at: float
+    frames: int = 0
+    limit: int = 0
+    problem: str = ""
+
+
+class Journal:
+    """The lines of all processes, read; those of this one, written. Any thread may write.
+
+    rank  of this process among several; None = it is alone
+
+    Raises: BadInput if the folder holds results of another model or other settings.
+    """
+
+    def __init__(
+        self, folder: Path, made: Made, *, rank: int | None = None, overwrite: bool = False
+    ) -> None:
+        self.folder, self._made = folder, made
+        self.known: dict[str, Known] = {}
+        """Name -> the newest line of that name."""
+        self.ended: dict[str, Ended] = {}
+        """Source -> its newest line."""
+        self.done: set[str] = set()
+        """Sources of images with a line of either kind, and of videos that have ended."""
+        self._own = folder / ("panoptic.jsonl" if rank is None else f"panoptic.{rank}.jsonl")
+        self._read_to: dict[Path, int] = {}
+        self._foreign: set[Path] = set()
+        self._readers: dict[Path, BinaryIO] = {}
+        self._lock, self._file = threading.Lock(), -1
+        self._overwrite, self._is_first = overwrite, rank in (None, 0)
+        if not overwrite:
+            made.require_same(folder)
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Reads what all have written since."""
+        with self._lock:
+            for path in journals(self.folder):
+                for place, line in self._new_lines(path):
+                    self._take(path, place, line)
+
+    def add(self, line: Record | Ended) -> None:
+        """Writes one line, at once.
+
+        Raises: BadInput if the folder cannot be begun; Failed if a line cannot be written later.
+        """
+        with self._lock:
+            self._begin()
+            data = line.line() if isinstance(line, Record) else _ended_line(line)
+            try:
+                place = os.lseek(self._file, 0, os.SEEK_END)
+                if os.write(self._file, data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError as error:
+                raise full(f"{self._own}: cannot be written ({error.strerror})") from error
+            self._take(self._own, place, data)
+
+    def begin(self) -> None:
+        """Makes the folder what it is, before the first picture; again does nothing.
+
+        Raises: BadInput if it cannot be written into.
+        """
+        with self._lock:
+            self._begin()
+
+    def records(self, lines: Iterable[Known]) -> Iterator[Record]:
+        """What the lines hold, in their order."""
+        for line in lines:
+            if line.journal not in self._readers:
+                self._readers[line.journal] = line.journal.open("rb")
+            self._readers[line.journal].seek(line.place)
+            yield Record.of(json.loads(self._readers[line.journal].readline()))
+
+    def close(self) -> None:
+        """Closes the files."""
+        while self._readers:
+            self._readers.popitem()[1].close()
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+            self._file = -1
+
+    def _begin(self) -> None:
+        if self._file >= 0:
+            return
+        self._made.write(self.folder)
+        if self._overwrite:
+            self._forget()
+        try:
+            self._file = os.open(self._own, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            os.write(self._file, self._head())
+        except OSError as error:
+            what = f"{self._own}: cannot be written ({error.strerror})"
+            raise BadInput(f"{what}: choose another --out") from None
+
+    def _head(self) -> bytes:
+        """What goes before the first new line: an end to a torn one, and by what all are made."""
+        is_torn = False
+        if size := os.lseek(self._file, 0, os.SEEK_END):
+            os.lseek(self._file, size - 1, os.SEEK_SET)
+            is_torn = os.read(self._file, 1) != b"\n"
+        return b"\n" * is_torn + json.dumps({"made": self._made.key}).encode() + b"\n"
+
+    def _forget(self) -> None:
+        """Starts anew: the own journal goes; of the first process, what is nobody's goes too."""
+        if self._is_first:
+            (self.folder / "panoptic.json").unlink(missing_ok=True)
+        size = int(os.environ.get("WORLD_SIZE", 1))
+        for path in journals(self.folder):
+            rank = NAME.fullmatch(path.name)
+            is_stray = size == 1 or not rank or not rank[1] or int(rank[1]) >= size
+            if path == self._own or (self._is_first and is_stray):
+                path.unlink(missing_ok=True)
+                self._read_to.pop(path, None)
+
+    def _new_lines(self, path: Path) -> Iterator[tuple[int, bytes]]:
+        """Whole lines behind those that were read, with their places."""
+        start = self._read_to.get(path, 0)
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) < start:  # it was started anew
+                start = 0
+            file.seek(start)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                yield start, line
+                start += len(line)
+                self._read_to[path] = start
+
+    def _take(self, path: Path, place: int, line: bytes) -> None:
+        """Remembers a line, but for what is torn or made otherwise."""
+        with suppress(ValueError, KeyError, TypeError):
+            data = json.loads(line)
+            if "made" in data:
+                is_foreign = data["made"] != self._made.key
+                (self._foreign.add if is_foreign else self._foreign.discard)(path)
+            elif path in self._foreign:
+                return
+            elif "problem" in data:
+                self._end(Ended(**{**data, "stamp": tuple(data["stamp"])}))
+            else:
+                self._know(Record.of(data), path, place)
+
+    def _know(self, record: Record, path: Path, place: int) -> None:
+        if not record.frame:
+            self.done.add(record.source)
+        before = self.known.get(record.name)
+        if before is None or before.at <= record.at:
+            self.known[record.name] = Known(
+                name=record.name,
+                unit=record.unit,
+                source=record.source,
+                stamp=record.stamp,
+                frame=record.frame,
+                outputs=tuple(record.outputs.values()),
+                at=record.at,
+                journal=path,
+                place=place,
+            )
+
+    def _end(self, ended: Ended) -> None:
+        self.done.add(ended.source)
+        before = self.ended.get(ended.source)
+        if before is None or before.at <= ended.at:
+            self.ended[ended.source] = ended
+
+
+def journals(folder: Path) -> list[Path]:
+    """The journals in a folder, none if there is no such folder."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+    return []
+
+
+def current(known: Iterable[Known]) -> list[Known]:
+    """Without the lines of files that have been parsed again since they changed."""
+    newest: dict[str, Known] = {}
+    lines = list(known)
+    for line in lines:
+        if line.source not in newest or newest[line.source].at < line.at:
+            newest[line.source] = line
+    return [line for line in lines if line.stamp == newest[line.source].stamp]
+
+
+def full(what: str) -> Failed:
+    """The end of a run that cannot write on."""
+    return Failed(f"{what}: make room, then run the same command again, which skips what is done")
+
+
+def now() -> float:
+    """Seconds, the same for all processes."""
+    return time.time()
+
+
+def _ended_line(ended: Ended) -> bytes:
+    fields = {name: getattr(ended, name) for name in Ended.__slots__}
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"

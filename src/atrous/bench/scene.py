@@ -1,0 +1,105 @@
+"""The maps that a trained network would answer to a drawn scene: fusion is timed on these.
+
+How long fusion takes depends on what is in the maps. Those of an untrained network hold nothing
+that can be found, and those of a trained one as much as the photo does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atrous.data.shapes import Shapes
+from atrous.labels import LabelSpace
+from atrous.nn.resample import resize
+from atrous.systems import AnySystem
+from atrous.tensors import (
+    BoxTargets,
+    Frame,
+    KeypointMaps,
+    KeypointTargets,
+    Maps,
+    Targets,
+    View,
+    mapped,
+)
+from atrous.types import Labelled, Sample
+
+LOGIT, NOISE = 8.0, 0.5
+"""The logit of the true class, and the deviation of all logits and of offsets in pixels."""
+
+
+def drawn(size_hw: tuple[int, int], instances: int, labels: LabelSpace) -> Sample:
+    """A scene of so many things that fill about a fourth of it, in the classes of a model."""
+    area = max(16, size_hw[0] * size_hw[1] // (4 * max(1, instances)))
+    scenes = Shapes(
+        "test",
+        size_hw=size_hw,
+        instances=(instances, instances),
+        area_px=(max(16, area // 2), max(16, area)),
+    )
+    sample, is_drawn_thing = scenes[0], scenes.labels.is_thing
+    things, stuff = (np.flatnonzero(labels.is_thing == kind) for kind in (True, False))
+
+    def ours(class_id: int) -> int:
+        known = things if is_drawn_thing[class_id] else stuff
+        known = known if len(known) else np.arange(len(labels))
+        return int(known[class_id % len(known)])
+
+    regions = tuple(replace(r, class_id=ours(r.class_id)) for r in sample.truth.regions)
+    return replace(sample, truth=Labelled(sample.truth.ids, regions))
+
+
+def seen(system: AnySystem, sample: Sample, *, device: torch.device) -> View:
+    """The view of a scene whose maps are right, but for a little noise."""
+    torch.manual_seed(0)
+    size_hw = (sample.image.shape[0], sample.image.shape[1])
+    encode: Any = system.encode
+    if hasattr(encode, "stage"):
+        encode = replace(encode, stage="localisation")
+    targets: Targets = encode(sample)
+    maps = _maps(system, targets, size_hw)
+    return View(_to(maps, device), Frame(size_hw, size_hw, size_hw))
+
+
+def _maps(system: AnySystem, targets: Targets, size_hw: tuple[int, int]) -> Maps:
+    stride = getattr(system.network, "map_stride", system.network.output_stride)
+    aligned = getattr(system.network, "align_corners", True)
+    classes = targets.semantic[::stride, ::stride]
+    logits = torch.randn(len(system.labels), *classes.shape) * NOISE
+    logits.scatter_add_(0, classes.clamp(max=len(system.labels) - 1)[None], _full(classes))
+    keypoints = _keypoints(targets.keypoints) if targets.keypoints else None
+    boxes = _boxes(targets.boxes, int(system.labels.is_thing.sum())) if targets.boxes else None
+    return Maps(logits[None], stride, keypoints=keypoints, boxes=boxes, align_corners=aligned)
+
+
+def _full(classes: Tensor) -> Tensor:
+    return torch.full((1, *classes.shape), LOGIT)
+
+
+def _keypoints(targets: KeypointTargets) -> KeypointMaps:
+    """Disks fade towards their rim, as trained heatmaps do."""
+    heat = targets.heatmap.float()[None]
+    small = resize(heat, (heat.shape[-2] // 2 + 1, heat.shape[-1] // 2 + 1))
+    soft = (heat + resize(small, (heat.shape[-2], heat.shape[-1]))) / 2
+    offsets = (
+        (values + torch.randn_like(values) * NOISE)[None]
+        for values in (targets.short, targets.middle, targets.long)
+    )
+    return KeypointMaps(torch.logit(soft.clamp(0.001, 0.95)), *offsets)
+
+
+def _boxes(targets: BoxTargets, things: int) -> Tensor:
+    """What the network answers for each class of things: the truth for the one that holds."""
+    values = targets.values + torch.randn_like(targets.values) * (NOISE / 50)
+    boxes = torch.zeros(things, *values.shape)
+    held = targets.thing.clamp(min=0)[None, None].expand(1, *values.shape)
+    return boxes.scatter(0, held, values[None]).flatten(0, 1)[None]
+
+
+def _to(maps: Maps, device: torch.device) -> Maps:
+    return mapped(maps, lambda x: x.to(device).contiguous(memory_format=torch.channels_last))

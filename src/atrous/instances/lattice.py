@@ -1,0 +1,145 @@
+"""The grid of the decoding and the coarser one of the maps, for kernels.
+
+Maps are cell-major, flat: the channels of one cell stand together. Bilinear samples of a map that
+was upsampled to a nested grid equal samples of the map itself, so that no map is ever upsampled.
+Positions are in cells of the maps unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atrous.compiled import compiled
+from atrous.types import FloatMap
+
+_ZERO, _ONE, _HUGE = np.float32(0), np.float32(1), np.float32(1e30)
+
+
+class Lattice(NamedTuple):
+    """Both grids; numbers only, so that kernels may hand it on at no cost.
+
+    height, width   of the decoding's grid, of which a cell is `stride` pixels
+    rows, columns   of the maps
+    ratio           cells of the decoding in one cell of the maps, along a side
+    last_y, last_x  the last row and column of the decoding
+    """
+
+    height: int
+    width: int
+    rows: int
+    columns: int
+    ratio: int
+    stride: int
+    last_y: float
+    last_x: float
+
+
+def lattice(
+    size_hw: tuple[int, int], maps_hw: tuple[int, int], *, stride: int, map_stride: int
+) -> Lattice:
+    """The grids of a decoding of size `size_hw` from maps of size `maps_hw`.
+
+    Raises: ValueError if the grids are not nested, or the maps too small.
+    """
+    if map_stride % stride:
+        raise ValueError(f"maps of stride {map_stride} have no grid of stride {stride} inside")
+    ratio = map_stride // stride
+    if any(-(-(n - 1) // ratio) >= m for n, m in zip(size_hw, maps_hw, strict=True)):
+        raise ValueError(
+            f"maps of {maps_hw} cells of stride {map_stride} do not reach over {size_hw} cells of"
+            f" stride {stride}"
+        )
+    return Lattice(*(*size_hw, *maps_hw, ratio, stride), *((n - 1) / ratio for n in size_hw))
+
+
+def flat(values: FloatMap) -> NDArray[np.float32]:
+    """A map (..., h, w) cell-major and flat; free where its channels stand together already."""
+    planes = values.reshape(-1, *values.shape[-2:]).transpose(1, 2, 0)
+    return np.ascontiguousarray(planes, dtype=np.float32).reshape(-1)
+
+
+@compiled
+def between(left: np.float32, right: np.float32, along: np.float32) -> np.float32:
+    """A value between two; at the left one it does not matter what the right one is."""
+    return left if along == _ZERO else left * (_ONE - along) + right * along
+
+
+@compiled
+def sampled(
+    field: NDArray[np.float32], grid: Lattice, channels: int, channel: int, y: float, x: float
+) -> np.float32:
+    """The bilinear sample of a channel; outside of the decoding's grid, that on its border."""
+    y, x = (y if y > 0.0 else 0.0), (x if x > 0.0 else 0.0)  # so for what is no number, too
+    y, x = min(y, grid.last_y), min(x, grid.last_x)
+    i, j = min(int(y), grid.rows - 1), min(int(x), grid.columns - 1)
+    down, along = np.float32(y - i), np.float32(x - j)
+    here = (i * grid.columns + j) * channels + channel
+    right = channels if j + 1 < grid.columns else 0
+    below = grid.columns * channels if i + 1 < grid.rows else 0
+    a, b = field[np.uint64(here)], field[np.uint64(here + right)]
+    c, d = field[np.uint64(here + below)], field[np.uint64(here + below + right)]
+    return between(between(a, b, along), between(c, d, along), down)
+
+
+@compiled
+def known(value: np.float32) -> np.float32:
+    """The value, or 0 if it is no finite number: an offset that says nothing moves nothing."""
+    return value if value - value == _ZERO else _ZERO
+
+
+@compiled
+def pair(
+    field: NDArray[np.float32],
+    grid: Lattice,
+    channels: int,
+    channel: int,
+    y: np.float32,
+    x: np.float32,
+) -> tuple[np.float32, np.float32]:
+    """`sampled` of two channels that stand together, 0 for what is no finite number."""
+    v, u = (y if y > _ZERO else _ZERO), (x if x > _ZERO else _ZERO)
+    v = v if v < np.float32(grid.last_y) else np.float32(grid.last_y)
+    u = u if u < np.float32(grid.last_x) else np.float32(grid.last_x)
+    i, j = np.int32(v), np.int32(u)
+    down, along, one = v - np.float32(i), u - np.float32(j), np.uint64(1)
+    a = np.uint64((int(i) * grid.columns + int(j)) * channels + channel)
+    b = a + np.uint64(channels if int(j) + 1 < grid.columns else 0)
+    line = np.uint64(grid.columns * channels if int(i) + 1 < grid.rows else 0)
+    c, d = a + line, b + line
+    upper, lower = (
+        field[a] + (field[b] - field[a]) * along,
+        field[c] + (field[d] - field[c]) * along,
+    )
+    a, b, c, d = a + one, b + one, c + one, d + one
+    left, right = field[a] + (field[b] - field[a]) * along, field[c] + (field[d] - field[c]) * along
+    y_px, x_px = upper + (lower - upper) * down, left + (right - left) * down
+    if abs(y_px) + abs(x_px) < _HUGE:
+        return y_px, x_px
+    at = np.float64(y), np.float64(x)
+    y_px = sampled(field, grid, channels, channel, at[0], at[1])
+    return known(y_px), known(sampled(field, grid, channels, channel + 1, at[0], at[1]))
+
+
+@compiled
+def ends(
+    field: NDArray[np.float32], at: np.uint64, near: np.uint64, line: np.uint64, part: np.float32
+) -> tuple[np.float32, np.float32]:
+    """A channel at the left and the right end of a piece of a row."""
+    if part == _ZERO:  # then it does not matter what stands below, be it no number
+        return field[at], field[at + near]
+    rest = _ONE - part
+    left = field[at] * rest + field[at + line] * part
+    return left, field[at + near] * rest + field[at + near + line] * part
+
+
+@compiled
+def plane(
+    field: NDArray[np.float32], at: np.uint64, line: np.uint64, near: np.uint64, scale: np.float32
+) -> tuple[np.float32, np.float32, np.float32, np.float32]:
+    """A channel between four cells as value, slope down, slope along, and twist."""
+    a, b = field[at] * scale, field[at + near] * scale
+    c, d = field[at + line] * scale, field[at + line + near] * scale
+    return a, c - a, b - a, (d - c) - (b - a)

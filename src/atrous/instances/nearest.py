@@ -1,0 +1,146 @@
+"""Which instance a cell belongs to: the one whose keypoints are nearest to where the cell points.
+
+No cell is compared with all instances. One that is nearer to an instance than half the gap to that
+one's nearest rival belongs to it, whatever else there is; the others look among those instances
+whose mean keypoint is near enough.
+
+Source: DeeperLab, section 3.3: least Euclidean distance over all keypoints at once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atrous.compiled import compiled
+from atrous.instances.spans import MOST, Spans
+
+_HALF_SQUARED, _SLACK = np.float32(0.2499), np.float32(0.9999)
+_LANES = np.uint64(MOST)
+_ZERO, _FAR, _INF = np.float32(0), np.float32(1e15), np.float32(np.inf)
+
+
+class Rivals(NamedTuple):
+    """Instances, ready to be searched.
+
+    keypoints  (n, 2 * kinds) y and x, in the unit of the goals
+    order      (n,) instances from top to bottom of their mean keypoints
+    means      (n, 2) these means times the root of `kinds`, in that order: a difference of them is
+               never longer than that of all keypoints
+    reach      (n,) squared distance within which an instance has no rival
+    """
+
+    keypoints: NDArray[np.float32]
+    order: NDArray[np.int64]
+    means: NDArray[np.float32]
+    reach: NDArray[np.float32]
+
+
+def rivals(points: NDArray[np.float64], *, unit: float) -> Rivals:
+    """Instances (n, kinds, 2), in pixels, to be searched in units of `unit` pixels."""
+    keypoints = (points / unit).reshape(len(points), 2 * points.shape[1]).astype(np.float32)
+    means = (points / unit).sum(axis=1) / np.sqrt(points.shape[1])
+    order = np.argsort(means[:, 0], kind="stable")
+    ready = Rivals(
+        np.ascontiguousarray(keypoints),
+        order,
+        np.ascontiguousarray(means[order], np.float32),
+        np.empty(len(points), np.float32),
+    )
+    _measure(ready)
+    return ready
+
+
+@compiled
+def _measure(among: Rivals) -> None:
+    """Fills in the reach of each: a quarter of the squared gap to its nearest rival."""
+    for n in range(len(among.order)):
+        _, least = nearest(among, among.keypoints[n], n, -1, _INF)
+        among.reach[n] = least * _HALF_SQUARED
+
+
+@compiled
+def nearest(
+    among: Rivals, goal: NDArray[np.float32], but: int, best: int, least: np.float32
+) -> tuple[int, np.float32]:
+    """The instance nearest to a goal (2 * kinds,), and its squared distance.
+
+    but          an instance that does not count, or -1
+    best, least  the nearest one known so far, or -1 and infinity; of equal ones the first counts
+    """
+    y, x, root = _ZERO, _ZERO, np.float32(1 / np.sqrt(goal.size // 2))
+    for kind in range(goal.size // 2):
+        y, x = y + goal[2 * kind] * root, x + goal[2 * kind + 1] * root
+    means, order, keypoints = among.means, among.order, among.keypoints
+    low, high = 0, order.size
+    while low < high:
+        middle = (low + high) >> 1
+        low, high = (middle + 1, high) if means[middle, 0] < y else (low, middle)
+    up, down = low, low - 1
+    while up < order.size or down >= 0:
+        rise = means[up, 0] - y if up < order.size else _INF
+        fall = y - means[down, 0] if down >= 0 else _INF
+        gap = rise if rise < fall else fall
+        if gap * gap * _SLACK > least:
+            break
+        at, up, down = (up, up + 1, down) if rise < fall else (down, up, down - 1)
+        aside, n = means[at, 1] - x, order[at]
+        if (gap * gap + aside * aside) * _SLACK <= least and n != but:
+            total = _ZERO
+            for m in range(goal.size):
+                total += (goal[m] - keypoints[n, m]) * (goal[m] - keypoints[n, m])
+            if total < least or (total == least and n < best):
+                best, least = n, total
+    return best, least
+
+
+@compiled
+def assign(
+    goals: NDArray[np.float32], spans: Spans, among: Rivals, index: NDArray[np.int32]
+) -> None:
+    """Fills in the index (cells,) of the cells in spans, -1 for those that point nowhere.
+
+    goals  (2 * kinds, spans * MOST)
+    """
+    squares, goal = np.empty(MOST, np.float32), np.empty(goals.shape[0], np.float32)
+    keypoints, reach, starts, counts = among.keypoints, among.reach, spans.starts, spans.counts
+    last = 0
+    for n in range(starts.size if reach.size else 0):
+        start, at, m, measured = starts[n], np.uint64(n) * _LANES, 0, -1
+        while m < counts[n]:
+            if measured != last:
+                _measure_all(goals, at, keypoints, last, squares)
+                measured = last
+            while m < counts[n] and squares[m] < reach[last]:
+                index[start + m] = last
+                m += 1
+            if m < counts[n]:
+                total, least = _ZERO, squares[m]
+                for channel in range(goal.size):
+                    goal[channel] = goals[channel, at + np.uint64(m)]
+                    total += abs(goal[channel])
+                index[start + m] = -1
+                if total < _FAR:
+                    last, _ = nearest(among, goal, -1, last, least)
+                    index[start + m] = last
+                m += 1
+
+
+@compiled
+def _measure_all(
+    goals: NDArray[np.float32],
+    at: np.uint64,
+    keypoints: NDArray[np.float32],
+    n: int,
+    squares: NDArray[np.float32],
+) -> None:
+    """Squared distances of the goals of a span from an instance."""
+    for m in range(_LANES):
+        squares[m] = _ZERO
+    for channel in range(goals.shape[0]):
+        place = keypoints[n, channel]
+        for m in range(_LANES):
+            gap = goals[channel, at + m] - place
+            squares[m] += gap * gap

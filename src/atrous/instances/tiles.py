@@ -1,0 +1,250 @@
+"""Hough maps that exist only where somebody votes: square tiles, taken when the first vote falls.
+
+Each tile holds two planes, of short-range and of long-range votes. A plane has one more row and
+column than the tile: a vote is shared among four cells, and those of the last row and column lie in
+a neighbour, which gets them when all have voted. Cells count from 1 in tiles: votes may fall
+half outside of the grid, before its first cell or behind its last.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atrous.compiled import compiled
+
+SIDE, ROW, CELLS = 16, 17, 512
+PLANE, TILE = ROW * ROW, 2 * ROW * ROW
+SHORT, LONG = 0, PLANE
+_RIGHT, _BELOW, _BOTH = (np.uint64(n) for n in (1, ROW, ROW + 1))
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+
+class Tiles(NamedTuple):
+    """The Hough maps of all kinds of keypoints.
+
+    down, across   tiles of a kind along each side
+    number         (kinds * down * across,) the place of each tile in the pool, -1 without votes
+    pool           the tiles, one after the other
+    used           (1,) how many tiles there are
+    """
+
+    height: int
+    width: int
+    down: int
+    across: int
+    number: NDArray[np.int32]
+    pool: NDArray[np.float32]
+    used: NDArray[np.int64]
+
+
+def tiles(size_hw: tuple[int, int], kinds: int) -> Tiles:
+    """Hough maps without votes. Memory is used only once there are some.
+
+    Raises: ValueError if there are more cells than can be counted, some two thousand million.
+    """
+    down, across = (n // SIDE + 1 for n in size_hw)
+    count = kinds * down * across
+    if count * CELLS >= 1 << 31:
+        raise ValueError(f"Hough maps of {size_hw} cells are too large: decode at a coarser stride")
+    pool = np.empty((count + 1) * TILE, np.float32)
+    number = np.full(count, -1, np.int32)
+    return Tiles(*size_hw, down, across, number, pool, np.zeros(1, np.int64))
+
+
+@compiled
+def taken(votes: Tiles, place: int) -> int:
+    """The number of the tile of a place, which now has one."""
+    number = int(votes.number[place])
+    if number < 0:
+        number = int(votes.used[0])
+        votes.number[place], votes.used[0] = number, number + 1
+        for n in range(number * TILE, (number + 1) * TILE):
+            votes.pool[n] = _ZERO
+    return number
+
+
+class Ballots(NamedTuple):
+    """Room for n votes on their way into tiles.
+
+    shares  (4 * n,) what goes to the first of four cells, to that on its right, and to those below
+    cell    (n,) the first: its tile times `CELLS`, and where it is there
+    """
+
+    shares: NDArray[np.float32]
+    cell: NDArray[np.int32]
+
+
+@compiled
+def ballots(count: int) -> Ballots:
+    """Room for `count` votes."""
+    return Ballots(np.zeros(4 * count, np.float32), np.zeros(count, np.int32))
+
+
+@compiled
+def share(
+    votes: Tiles,
+    kind: int,
+    ratio: int,
+    places: NDArray[np.float32],
+    to_y: np.uint64,
+    to_x: np.uint64,
+    weights: NDArray[np.float32],
+    count: int,
+    room: Ballots,
+) -> None:
+    """Readies `count` weighted votes for places, each shared among the four cells around.
+
+    What leaves the grid is lost, and so is a place that is no number.
+
+    places  from `to_y` and `to_x` on y and x, which times `ratio` are cells
+    """
+    shares, cell, size = room.shares, room.cell, np.uint64(room.cell.size)
+    high, wide = np.float32(votes.height + 1), np.float32(votes.width + 1)
+    scale, across = np.float32(ratio), np.int32(votes.across)
+    before = np.int32(kind * votes.down * votes.across)
+    for n in range(np.uint64(count)):
+        y, x = places[to_y + n] * scale + _ONE, places[to_x + n] * scale + _ONE
+        falls = (y > _ZERO) & (x > _ZERO) & (y < high) & (x < wide)
+        y, x = (y if falls else _ZERO), (x if falls else _ZERO)
+        weight = weights[n] if falls else _ZERO
+        i, j = np.int32(y), np.int32(x)
+        lower, right = (y - np.float32(i)) * weight, x - np.float32(j)
+        both, right = lower * right, right * weight
+        shares[n], shares[n + size] = weight - lower - (right - both), right - both
+        shares[n + size + size], shares[n + size + size + size] = lower - both, both
+        tile = before + np.int32(i >> 4) * across + np.int32(j >> 4)
+        cell[n] = np.int32(tile * CELLS) + np.int32((i & 15) * ROW) + np.int32(j & 15)
+
+
+@compiled
+def cast(votes: Tiles, plane: int, room: Ballots, count: int) -> None:
+    """Puts `count` votes into tiles.
+
+    Neighbours often vote for the same cells: their votes are added up before they are put there.
+    """
+    pool, number, shares, cell = votes.pool, votes.number, room.shares, room.cell
+    n, end, second = np.uint64(0), np.uint64(count), np.uint64(room.cell.size)
+    third, fourth = second + second, second + second + second
+    while n < end:
+        here, a, b, c, d = cell[n], _ZERO, _ZERO, _ZERO, _ZERO
+        while n < end and cell[n] == here:
+            a, b = a + shares[n], b + shares[n + second]
+            c, d, n = c + shares[n + third], d + shares[n + fourth], n + _RIGHT
+        if a + b + c + d > _ZERO:
+            place = int(here // CELLS)
+            tile = int(number[np.uint64(place)])
+            if tile < 0:
+                tile = taken(votes, place)
+            at = np.uint64(tile * TILE + plane + here % CELLS)
+            p, q = pool[at] + a, pool[at + _RIGHT] + b
+            r, s = pool[at + _BELOW] + c, pool[at + _BOTH] + d
+            pool[at], pool[at + _RIGHT], pool[at + _BELOW], pool[at + _BOTH] = p, q, r, s
+
+
+@compiled
+def settle(votes: Tiles, disk: float, by_short: float, by_long: float) -> None:
+    """Divides all votes by a disk's cells and puts the fused ones in place of the long-range ones.
+
+    First the last row and column of each tile go to the neighbours whose cells these are.
+    """
+    for place in range(votes.number.size):
+        if votes.number[place] >= 0:
+            _hand_over(votes, place)
+    scale, top = np.float32(1 / disk), np.float32(1)
+    short_share, long_share = np.float32(by_short), np.float32(by_long)
+    for number in range(votes.used[0]):
+        short = votes.pool[number * TILE : number * TILE + PLANE]
+        fused = votes.pool[number * TILE + PLANE : (number + 1) * TILE]
+        for n in range(PLANE):
+            short[n] *= scale
+            wide = fused[n] * scale
+            fused[n] = short_share * short[n] + long_share * (wide if wide < top else top)
+
+
+@compiled
+def _hand_over(votes: Tiles, place: int) -> None:
+    """Gives the votes in a tile's last row and column to its neighbours."""
+    i, j = place // votes.across % votes.down, place % votes.across
+    for down, right in ((0, 1), (1, 0), (1, 1)):
+        if i + down >= votes.down or j + right >= votes.across:
+            continue
+        rows, columns = (1 if down else SIDE), (1 if right else SIDE)
+        source = np.int64(votes.number[place]) * TILE + down * SIDE * ROW + right * SIDE
+        for plane in (SHORT, LONG):
+            total = _ZERO
+            for n in range(rows * columns):
+                total += votes.pool[source + plane + n // columns * ROW + n % columns]
+            if total > _ZERO:
+                goal = taken(votes, place + down * votes.across + right) * TILE + plane
+                for n in range(rows * columns):
+                    at = n // columns * ROW + n % columns
+                    votes.pool[goal + at] += votes.pool[source + plane + at]
+
+
+@compiled
+def height_at(votes: Tiles, kind: int, plane: int, i: int, j: int) -> np.float32:
+    """The votes of a cell, 0 outside of the grid."""
+    if i < 0 or j < 0 or i >= votes.height or j >= votes.width:
+        return _ZERO
+    i, j = i + 1, j + 1
+    number = votes.number[(kind * votes.down + (i >> 4)) * votes.across + (j >> 4)]
+    if number < 0:
+        return _ZERO
+    at = int(number) * TILE + plane + (i & 15) * ROW + (j & 15)
+    return np.float32(votes.pool[at])
+
+
+@compiled
+def peaks(
+    votes: Tiles, threshold: float, found: NDArray[np.int64], heights: NDArray[np.float32]
+) -> int:
+    """Fills in (kind, row, column) and height of the maxima of fused votes; how many there are.
+
+    A maximum is above the threshold, and none of its eight neighbours is higher.
+    """
+    count, least, each = 0, np.float32(threshold), votes.down * votes.across
+    for place in range(votes.number.size):
+        if votes.number[place] < 0:
+            continue
+        start = np.int64(votes.number[place]) * TILE + LONG
+        kind, top = place // each, place % each // votes.across * SIDE - 1
+        left = place % votes.across * SIDE - 1
+        for n in range(SIDE * SIDE):
+            value = votes.pool[np.uint64(start + (n >> 4) * ROW + (n & 15))]
+            if value > least and _tops(votes, kind, top + (n >> 4), left + (n & 15), value):
+                if count < heights.size:
+                    found[count, 0], found[count, 1] = kind, top + (n >> 4)
+                    found[count, 2], heights[count] = left + (n & 15), value
+                count += 1
+    return count
+
+
+@compiled
+def _tops(votes: Tiles, kind: int, i: int, j: int, value: np.float32) -> bool:
+    """Whether a cell is on the grid and no neighbour is higher."""
+    if i < 0 or j < 0 or i >= votes.height or j >= votes.width:
+        return False
+    for down in range(-1, 2):
+        for right in range(-1, 2):
+            if height_at(votes, kind, LONG, i + down, j + right) > value:
+                return False
+    return True
+
+
+@compiled
+def centroids(votes: Tiles, found: NDArray[np.int64], places: NDArray[np.float64]) -> None:
+    """Fills in (n, 2) mean positions, in cells, of fused votes in the 3x3 cells around peaks."""
+    for n in range(len(found)):
+        total, down_moment, right_moment = 0.0, 0.0, 0.0
+        for down in range(-1, 2):
+            for right in range(-1, 2):
+                i, j = found[n, 1] + down, found[n, 2] + right
+                height = np.float64(height_at(votes, found[n, 0], LONG, i, j))
+                total += height
+                down_moment += height * down
+                right_moment += height * right
+        places[n, 0] = found[n, 1] + down_moment / max(total, 1e-12)
+        places[n, 1] = found[n, 2] + right_moment / max(total, 1e-12)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atrous.nn.resample import sample_grid
+from atrous.views.softmax import BLOCK_PX, best_classes
+
+
+def best_of(
+    logits: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    shape = (len(rows), len(columns))
+    classes, sure = np.empty(shape, np.uint8), np.empty(shape, np.float32)
+    best_classes(logits, rows, columns, out=(classes, sure))
+    return classes, sure
+
+
+def plain(logits: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> torch.Tensor:
+    """(classes, m, n) probabilities of upsampled logits."""
+    y, x = torch.from_numpy(rows).float(), torch.from_numpy(columns).float()
+    return sample_grid(torch.from_numpy(logits).permute(2, 0, 1), y, x).softmax(dim=0)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(*[st.integers(1, 6)] * 2),
+    st.integers(1, 9),
+    st.tuples(*[st.integers(1, 12)] * 2),
+)
+def test_classes_and_probabilities_are_those_of_upsampled_logits(
+    seed: int, cells: tuple[int, int], classes: int, wanted: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=10, size=(*cells, classes)).astype(np.float32)
+    rows, columns = (
+        np.sort(rng.uniform(-1, n + 1, m)).astype(np.float32).astype(np.float64)
+        for n, m in zip(cells, wanted, strict=True)
+    )
+    best, sure = best_of(logits, rows, columns)
+    expected = plain(logits, rows, columns).numpy()
+    assert np.abs(sure - expected.max(axis=0)).max() < 1e-5
+    chosen = np.take_along_axis(expected, best[None].astype(np.int64), axis=0)[0]
+    assert np.abs(chosen - expected.max(axis=0)).max() < 1e-5
+
+
+def test_rows_longer_than_a_block_and_falling_columns_are_right_too() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(scale=3, size=(3, 90, 4)).astype(np.float32)
+    rows, columns = np.linspace(0, 2, 5), np.linspace(89, 0, 2 * BLOCK_PX + 7)
+    best, sure = best_of(logits, rows, columns)
+    expected = plain(logits, rows, columns)
+    assert (best == expected.argmax(dim=0).numpy()).mean() > 0.999
+    assert np.abs(sure - expected.amax(dim=0).numpy()).max() < 1e-4
+
+
+def test_of_equal_logits_the_first_class_counts() -> None:
+    best, sure = best_of(np.zeros((2, 2, 5), np.float32), np.zeros(1), np.zeros(1))
+    assert best.tolist() == [[0]]
+    assert abs(float(sure[0, 0]) - 0.2) < 1e-6
+
+
+def test_what_is_not_finite_is_void_where_it_reaches_and_nowhere_else() -> None:
+    for broken in (np.nan, np.inf, -np.inf):
+        logits = np.zeros((1, 4, 3), np.float32)
+        logits[0, 0, 1] = broken
+        best, sure = best_of(logits, np.zeros(1), np.array([0, 0.5, 1, 2, 3]))
+        assert best.tolist() == [[255, 255, 0, 0, 0]]
+        assert sure[0, :2].tolist() == [0, 0]
+        assert (sure[0, 2:] > 0.3).all()
