@@ -64,10 +64,15 @@ class GreyParser:
 
 
 def shelf_in(
-    folder: Path, *, rank: int | None = None, overwrite: bool = False, **settings: object
+    folder: Path,
+    *,
+    rank: int | None = None,
+    size: int = 1,
+    overwrite: bool = False,
+    **settings: object,
 ) -> Shelf:
     made = Made("grey", "0" * 64, settings)
-    journal = Journal(folder, made, rank=rank, overwrite=overwrite)
+    journal = Journal(folder, made, rank=rank, size=size, overwrite=overwrite)
     return Shelf(ResultFolder(folder, overlay="none"), journal)
 
 

@@ -21,7 +21,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def parse(
     inputs: list[Input], out: Path, share: Share, *, overwrite: bool = False
 ) -> tuple[GreyParser, list[Answer]]:
-    shelf = shelf_in(out, rank=share.journal_rank, overwrite=overwrite)
+    shelf = shelf_in(out, rank=share.journal_rank, size=share.size, overwrite=overwrite)
     parser = GreyParser()
     how = How(workers=1)
     return parser, list(parse_all(parser, inputs, shelf=shelf, how=how, share=share))
@@ -97,6 +97,31 @@ def test_to_overwrite_is_to_parse_all_again(tmp_path: Path) -> None:
         counts = [each.result()[0].count for each in work]
     assert counts == [3, 3]
     assert listed(out) == [each.path.name for each in inputs]
+
+
+def test_lines_that_another_process_begins_anew_are_left_out(tmp_path: Path) -> None:
+    inputs, out = photos(tmp_path, 4), tmp_path / "out"
+    all_of(2, inputs, out)
+    journal = shelf_in(out).journal
+    lines = sorted(journal.known.values(), key=lambda line: line.name)
+    (out / "panoptic.1.jsonl").write_text("{}\n" * 200)
+    assert [record.name for record in journal.records(lines)] == ["p00", "p02"]
+    (out / "panoptic.0.jsonl").unlink()
+    journal.close()
+    assert not list(journal.records(lines))
+    journal.close()
+
+
+def test_who_overwrites_first_leaves_what_others_have_begun(tmp_path: Path) -> None:
+    inputs, out = photos(tmp_path, 4), tmp_path / "out"
+    parse(inputs, out, Share(), overwrite=False)
+    second = shelf_in(out, rank=1, size=2, overwrite=True).journal
+    second.begin()
+    shelf_in(out, rank=0, size=2, overwrite=True).journal.begin()
+    assert sorted(path.name for path in out.glob("*.jsonl")) == [
+        "panoptic.0.jsonl",
+        "panoptic.1.jsonl",
+    ]
 
 
 def test_a_share_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,15 +60,21 @@ class Ended:
 class Journal:
     """The lines of all processes, read; those of this one, written. Any thread may write.
 
-    rank  of this process among several; None = it is alone
+    rank  of this process among `size`; None = it is alone
 
     Raises: BadInput if the folder holds results of another model or other settings.
     """
 
     def __init__(
-        self, folder: Path, made: Made, *, rank: int | None = None, overwrite: bool = False
+        self,
+        folder: Path,
+        made: Made,
+        *,
+        rank: int | None = None,
+        size: int = 1,
+        overwrite: bool = False,
     ) -> None:
-        self.folder, self._made = folder, made
+        self.folder, self._made, self._size = folder, made, size
         self.known: dict[str, Known] = {}
         """Name -> the newest line of that name."""
         self.ended: dict[str, Ended] = {}
@@ -117,12 +123,11 @@ class Journal:
             self._begin()
 
     def records(self, lines: Iterable[Known]) -> Iterator[Record]:
-        """What the lines hold, in their order."""
+        """What the lines hold, in their order, but for those that another process began anew."""
         for line in lines:
-            if line.journal not in self._readers:
-                self._readers[line.journal] = line.journal.open("rb")
-            self._readers[line.journal].seek(line.place)
-            yield Record.of(json.loads(self._readers[line.journal].readline()))
+            record = self._record(line)
+            if record is not None and record.name == line.name:
+                yield record
 
     def close(self) -> None:
         """Closes the files."""
@@ -132,6 +137,15 @@ class Journal:
             if self._file >= 0:
                 os.close(self._file)
             self._file = -1
+
+    def _record(self, line: Known) -> Record | None:
+        """What a line holds; None if it is no longer there."""
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            if line.journal not in self._readers:
+                self._readers[line.journal] = line.journal.open("rb")
+            self._readers[line.journal].seek(line.place)
+            return Record.of(json.loads(self._readers[line.journal].readline()))
+        return None
 
     def _begin(self) -> None:
         if self._file >= 0:
@@ -158,10 +172,9 @@ class Journal:
         """Starts anew: the own journal goes; of the first process, what is nobody's goes too."""
         if self._is_first:
             (self.folder / "panoptic.json").unlink(missing_ok=True)
-        size = int(os.environ.get("WORLD_SIZE", 1))
         for path in journals(self.folder):
             rank = NAME.fullmatch(path.name)
-            is_stray = size == 1 or not rank or not rank[1] or int(rank[1]) >= size
+            is_stray = self._size == 1 or not rank or not rank[1] or int(rank[1]) >= self._size
             if path == self._own or (self._is_first and is_stray):
                 path.unlink(missing_ok=True)
                 self._read_to.pop(path, None)

@@ -241,7 +241,8 @@ def _shelf(
     settings = made[1] | look | style | plain
     named = {f"--{name.replace('_', '-')}": value for name, value in settings.items()}
     by = Made(Path(made[0]).name, digest, named)
-    journal = Journal(folder, by, rank=Share.told().journal_rank, overwrite=overwrite)
+    share = Share.told()
+    journal = Journal(folder, by, rank=share.journal_rank, size=share.size, overwrite=overwrite)
     return Shelf(results, journal, kinds=[kind for kind, wanted in maps.items() if wanted])
 
 
