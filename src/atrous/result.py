@@ -44,6 +44,7 @@ class Result:
 
     name  of the image's file without folder and suffix, or "image"
     file  the image's file name, as panoptic JSON names it
+    is_frame  whether it is one of a video's: ids last then, and so do colours
     """
 
     parse: Parse
@@ -51,6 +52,7 @@ class Result:
     labels: LabelSpace
     name: str = "image"
     file: str = "image.png"
+    is_frame: bool = False
 
     @property
     def panoptic(self) -> IdMap:
@@ -128,13 +130,16 @@ class Result:
 
         Raises: BadInput for an option that makes no sense.
         """
-        style = Style(by, alpha, contours, labels, legend)
-        return Pillow.fromarray(overlay(self.image, self.parse, self.labels, style=style))
+        return Pillow.fromarray(self.painted(Style(by, alpha, contours, labels, legend)))
+
+    def painted(self, style: Style = USUAL) -> Image:
+        """What `draw` gives, as an array."""
+        return overlay(self.image, self.parse, self.labels, style=style, is_frame=self.is_frame)
 
     def side_by_side(self, style: Style = USUAL) -> Pillow.Image:
         """Photo and parse beside each other, under titles."""
-        drawn = overlay(self.image, self.parse, self.labels, style=style)
-        return Pillow.fromarray(side_by_side([self.image, drawn], ["photo", "parse"]))
+        columns = [self.image, self.painted(style)]
+        return Pillow.fromarray(side_by_side(columns, ["photo", "parse"]))
 
     def to_coco(self) -> dict[str, Any]:
         """The image's annotation in COCO panoptic form, segment scores included."""
@@ -289,10 +294,9 @@ class ResultFolder:
         return paths
 
     def _drawn(self, result: Result) -> Image:
-        drawn = overlay(result.image, result.parse, result.labels, style=self._style)
         if self._overlay == "side-by-side":
-            return side_by_side([result.image, drawn], ["photo", "parse"])
-        return drawn
+            return np.asarray(result.side_by_side(self._style))
+        return result.painted(self._style)
 
 
 def _require(option: str, value: str, known: tuple[str, ...]) -> None:

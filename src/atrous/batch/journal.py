@@ -122,6 +122,21 @@ class Journal:
         with self._lock:
             self._begin()
 
+    def current(self) -> list[Known]:
+        """The lines that hold: none of files that were parsed again since they changed.
+
+        Nor of frames behind the end of a later, shorter pass of their video.
+        """
+        newest: dict[str, Known] = {}
+        for line in self.known.values():
+            if line.source not in newest or newest[line.source].at < line.at:
+                newest[line.source] = line
+        return [
+            line
+            for line in self.known.values()
+            if line.stamp == newest[line.source].stamp and not self._is_behind(line)
+        ]
+
     def records(self, lines: Iterable[Known]) -> Iterator[Record]:
         """What the lines hold, in their order, but for those that another process began anew."""
         for line in lines:
@@ -137,6 +152,13 @@ class Journal:
             if self._file >= 0:
                 os.close(self._file)
             self._file = -1
+
+    def _is_behind(self, line: Known) -> bool:
+        """Whether a later pass of the same video ended before this frame."""
+        ended = self.ended.get(line.source)
+        if ended is None or ended.stamp != line.stamp:
+            return False
+        return line.frame > ended.frames and line.at <= ended.at
 
     def _record(self, line: Known) -> Record | None:
         """What a line holds; None if it is no longer there."""
@@ -236,16 +258,6 @@ def journals(folder: Path) -> list[Path]:
     with suppress(FileNotFoundError, NotADirectoryError):
         return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
     return []
-
-
-def current(known: Iterable[Known]) -> list[Known]:
-    """Without the lines of files that have been parsed again since they changed."""
-    newest: dict[str, Known] = {}
-    lines = list(known)
-    for line in lines:
-        if line.source not in newest or newest[line.source].at < line.at:
-            newest[line.source] = line
-    return [line for line in lines if line.stamp == newest[line.source].stamp]
 
 
 def full(what: str) -> Failed:

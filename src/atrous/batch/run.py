@@ -179,7 +179,7 @@ class _Run:
     ) -> Answer:
         unit = self._names[each]
         name = f"{unit}_{number:06}"
-        named = replace(result, name=name, file=f"{name}.png")
+        named = replace(result, name=name, file=f"{name}.png", is_frame=True)
         record = record_of(named, unit=unit, source=source, stamp=stamp, frame=number)
         return self._kept(each, named, record)
 

@@ -5,15 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from atrous.draw import Style
-from atrous.draw.layers import parse_layer
-from atrous.draw.overlays import painted
+from atrous.draw import Style, overlay
 from atrous.result import Result
 from atrous.types import Image
 from atrous.video import Film, Video
-
-SHADES = 12
-"""Relatives of a class's colour, which its things take by their ids: so each keeps its own."""
 
 
 class Screen:
@@ -35,10 +30,13 @@ class Screen:
 
     def drawn(self, result: Result) -> Image:
         """A frame of the film, in any thread; (h, w, 3) of the size of the image."""
-        layer, first = parse_layer(result.parse), len(result.labels) + 1
-        ranks = {p.id: (p.id - first) % SHADES for p in layer.patches if p.is_thing}
-        return painted(
-            result.image, layer, result.labels, known_ranks=ranks, style=self._style, legend=False
+        return overlay(
+            result.image,
+            result.parse,
+            result.labels,
+            style=self._style,
+            legend=False,
+            is_frame=True,
         )
 
     def show(self, picture: Image) -> None:

@@ -17,7 +17,7 @@ curves.py    how training runs went, in panels; not imported here, for it needs 
 from __future__ import annotations
 
 from atrous.draw.overlays import labelled_overlay, overlay
-from atrous.draw.sheets import comparison, contact_sheet, side_by_side, thumbnail
+from atrous.draw.sheets import captioned, comparison, contact_sheet, side_by_side, thumbnail
 from atrous.draw.style import BY, USUAL, Style
 from atrous.draw.verdicts import errors
 
@@ -32,4 +32,5 @@ __all__ = [
     "comparison",
     "contact_sheet",
     "thumbnail",
+    "captioned",
 ]

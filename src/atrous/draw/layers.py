@@ -14,6 +14,8 @@ from atrous.labels import Label, LabelSpace
 from atrous.types import IdMap, Labelled, Parse, Region, Segment
 
 GROUND = "background"
+SHADES = 12
+"""Relatives of a class's colour that the things of frames have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,11 @@ def ranks_like(layer: Layer, other: Layer, partners: Mapping[int, int]) -> dict[
     known = ranks(other)
     shared = {mine: known[yours] for mine, yours in partners.items() if yours in known}
     return _ranked(layer, shared, Counter(p.class_id for p in other.patches if p.is_thing))
+
+
+def lasting_ranks(layer: Layer, classes: int) -> dict[int, int]:
+    """Ranks by ids that a `Tracker` gave: in all frames, a thing has one colour."""
+    return {p.id: (p.id - classes - 1) % SHADES for p in layer.patches if p.is_thing}
 
 
 def _ranked(layer: Layer, known: Mapping[int, int], seen: Counter[int]) -> dict[int, int]:

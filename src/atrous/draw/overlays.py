@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from atrous.draw.colours import Colour
-from atrous.draw.layers import Layer, colours, labelled_layer, parse_layer, ranks
+from atrous.draw.layers import (
+    Layer,
+    colours,
+    labelled_layer,
+    lasting_ranks,
+    parse_layer,
+    ranks,
+)
 from atrous.draw.outlines import outline
 from atrous.draw.style import USUAL, Style
 from atrous.draw.tags import named
@@ -19,7 +26,13 @@ MOST_BANDS = 4
 
 
 def overlay(
-    image: Image, parse: Parse, labels: LabelSpace, *, style: Style = USUAL, legend: bool = True
+    image: Image,
+    parse: Parse,
+    labels: LabelSpace,
+    *,
+    style: Style = USUAL,
+    legend: bool = True,
+    is_frame: bool = False,
 ) -> Image:
     """The parse over its image: (h, w, 3), or taller by a strip with the legend.
 
@@ -28,13 +41,16 @@ def overlay(
     "background" stays uncoloured and dim; void does too, and is hatched. Images too small for
     words get none.
 
-    legend  False leaves the strip out, whatever the style says
+    legend    False leaves the strip out, whatever the style says
+    is_frame  whether its ids are those of a `Tracker`: colours go by them then, and last too
 
     Raises: ValueError if image and parse differ in size.
     """
     if image.shape[:2] != parse.panoptic.shape:
         raise ValueError(f"image is {image.shape[:2]}, its parse {parse.panoptic.shape}: same size")
-    return painted(image, parse_layer(parse), labels, style=style, legend=legend)
+    layer = parse_layer(parse)
+    places = lasting_ranks(layer, len(labels)) if is_frame else None
+    return painted(image, layer, labels, style=style, legend=legend, known_ranks=places)
 
 
 def labelled_overlay(

@@ -62,18 +62,23 @@ def thumbnail(
 
     Raises: BadInput if that is not a pixel; ValueError if image and label differ in size.
     """
-    if longest_px < 1:
-        raise BadInput(f"longest_px is {longest_px}: give the pixels of an image's longer side")
     if image.shape[:2] != labelled.ids.shape:
         raise ValueError(f"image is {image.shape[:2]}, its label {labelled.ids.shape}: same size")
-    height, width = image.shape[:2]
-    scale = min(1.0, longest_px / max(height, width))
-    size_hw = max(1, round(scale * height)), max(1, round(scale * width))
+    size_hw = _small_hw(image, longest_px)
     small = Labelled(_nearest(labelled.ids, size_hw), labelled.regions)
     picture = labelled_overlay(_averaged(image, size_hw), small, labels, style=style)
-    size = font_px(size_hw)
-    short = shortened(title, size_hw[1], size)
-    return _under_title(picture, short, size_px=size) if short else picture
+    return _under_short_title(picture, title, size_px=font_px(size_hw))
+
+
+def captioned(picture: Image, title: str, *, longest_px: int) -> Image:
+    """A picture at a small size, under as much of a title as there is room for.
+
+    longest_px  what its longer side is scaled down to
+
+    Raises: BadInput if that is not a pixel.
+    """
+    small = _averaged(picture, _small_hw(picture, longest_px))
+    return _under_short_title(small, title, size_px=font_px(small.shape))
 
 
 def comparison(
@@ -150,6 +155,20 @@ def _nearest(pixels: NDArray[_Number], size_hw: tuple[int, int]) -> NDArray[_Num
         for of, to in zip(pixels.shape, size_hw, strict=False)
     )
     return pixels[np.ix_(rows, columns)]
+
+
+def _small_hw(image: Image, longest_px: int) -> tuple[int, int]:
+    """The size of an image whose longer side is scaled down to that, if it is longer."""
+    if longest_px < 1:
+        raise BadInput(f"longest_px is {longest_px}: give the pixels of an image's longer side")
+    height, width = image.shape[:2]
+    scale = min(1.0, longest_px / max(height, width))
+    return max(1, round(scale * height)), max(1, round(scale * width))
+
+
+def _under_short_title(image: Image, title: str, *, size_px: int) -> Image:
+    short = shortened(title, image.shape[1], size_px)
+    return _under_title(image, short, size_px=size_px) if short else image
 
 
 def _under_title(image: Image, title: str, *, size_px: int, margin_px: int = 0) -> Image:
