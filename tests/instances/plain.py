@@ -1,6 +1,7 @@
 """DeeperLab's decoding and fusion in plain numpy: what the kernels are held to.
 
-Maps are brought to the grid of the decoding first; then everything is done on all of its cells.
+Offsets are refined on the grid of the maps; then all maps are brought to that of the decoding, and
+everything is done on all of its cells.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ def decode(
     numbers: KeypointNumbers,
 ) -> tuple[Instances, Index]:
     """Instances, and the index of the nearest one of every cell (-1 without any)."""
-    maps = upsample(maps, is_thing.shape, stride=stride, map_stride=map_stride)
-    middle, long = refine(maps, stride=stride, numbers=numbers)
+    middle, long = refine(maps, stride=map_stride, numbers=numbers)
+    refined = Encoded(maps.heatmap, maps.short, middle, long)
+    maps = upsample(refined, is_thing.shape, stride=stride, map_stride=map_stride)
+    middle, long = maps.middle, maps.long
     short_votes, votes = hough(maps, long, is_thing, stride=stride, numbers=numbers)
     kinds, points = candidates(votes, stride=stride, numbers=numbers)
     scorer = Scorer(maps.heatmap, short_votes, middle, stride, numbers)

@@ -6,17 +6,21 @@ that can be found, and those of a trained one as much as the photo does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from atrous.data.shapes import Shapes
 from atrous.labels import LabelSpace
 from atrous.nn.resample import resize
 from atrous.systems import AnySystem
+from atrous.systems.deeperlab import DeeperLab
 from atrous.tensors import (
     BoxTargets,
     Frame,
@@ -72,7 +76,10 @@ def _maps(system: AnySystem, targets: Targets, size_hw: tuple[int, int]) -> Maps
     classes = targets.semantic[::stride, ::stride]
     logits = torch.randn(len(system.labels), *classes.shape) * NOISE
     logits.scatter_add_(0, classes.clamp(max=len(system.labels) - 1)[None], _full(classes))
-    keypoints = _keypoints(targets.keypoints) if targets.keypoints else None
+    keypoints = None
+    if targets.keypoints and isinstance(system, DeeperLab):
+        sources = [source for source, _ in system.fusion.joined.edges]
+        keypoints = _keypoints(targets.keypoints, sources, stride)
     boxes = _boxes(targets.boxes, int(system.labels.is_thing.sum())) if targets.boxes else None
     return Maps(logits[None], stride, keypoints=keypoints, boxes=boxes, align_corners=aligned)
 
@@ -81,16 +88,46 @@ def _full(classes: Tensor) -> Tensor:
     return torch.full((1, *classes.shape), LOGIT)
 
 
-def _keypoints(targets: KeypointTargets) -> KeypointMaps:
+def _keypoints(targets: KeypointTargets, sources: Sequence[int], stride: int) -> KeypointMaps:
     """Disks fade towards their rim, as trained heatmaps do."""
     heat = targets.heatmap.float()[None]
     small = resize(heat, (heat.shape[-2] // 2 + 1, heat.shape[-1] // 2 + 1))
     soft = (heat + resize(small, (heat.shape[-2], heat.shape[-1]))) / 2
+    disks, things = targets.heatmap.numpy(), targets.instance.numpy()[None]
     offsets = (
         (values + torch.randn_like(values) * NOISE)[None]
-        for values in (targets.short, targets.middle, targets.long)
+        for values in (
+            _continued(targets.short, disks, stride),
+            _continued(targets.middle, disks[list(sources)], stride),
+            _continued(targets.long, things.repeat(len(disks), axis=0), stride),
+        )
     )
     return KeypointMaps(torch.logit(soft.clamp(0.001, 0.95)), *offsets)
+
+
+def _continued(offsets: Tensor, held: NDArray[np.bool_], stride: int) -> Tensor:
+    """Offsets that go on where nothing trains them, as those of networks do.
+
+    A cell outside of `held` (n, h, w) points to where the nearest one inside points to.
+    """
+    moved = offsets.reshape(-1, 2, *offsets.shape[-2:]).clone()
+    here = torch.from_numpy(np.indices(held.shape[1:], dtype=np.float32)) * stride
+    for n, mask in enumerate(held):
+        if mask.any() and not mask.all():
+            rows, columns = _nearest(mask)
+            moved[n] = (moved[n] + here)[:, rows, columns] - here
+    return moved.reshape(offsets.shape)
+
+
+def _nearest(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and column of the cell of a mask that is nearest to each cell."""
+    _, labels = cv2.distanceTransformWithLabels(
+        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places = np.zeros((labels.max() + 1, 2), np.int64)
+    places[labels[mask]] = np.argwhere(mask)
+    found = places[labels]
+    return found[..., 0], found[..., 1]
 
 
 def _boxes(targets: BoxTargets, things: int) -> Tensor:

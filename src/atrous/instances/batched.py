@@ -111,19 +111,22 @@ def vote(
 
     The Hough maps are those of the short range and the fused ones, divided by a disk's area.
 
+    Offsets are refined on the grid of the maps.
+
     Source: DeeperLab, section 3.3; PersonLab, section 3.1 (refinement).
     # Deviates: the weights of the fusion are not in the paper; long votes are clipped at 1.
     """
     heat, short, long = maps.heatmap.float().flatten(0, 1), _pairs(maps.short), _pairs(maps.long)
     planes, size_hw = len(heat), grids.size_hw
     counts = [torch.zeros(planes, *size_hw, dtype=torch.int64, device=heat.device) for _ in "sl"]
-    goals = heat.new_empty(planes, 2, *size_hw)
+    goals, aims = heat.new_empty(planes, 2, *size_hw), _aims(long, short, grids, numbers)
     for rows in grids.stripes(planes):
         sure = voting.upsample(heat, rows, grids=grids)
         sure = sure.where(sure >= numbers.least_heat, 0)
         at = voting.goals(short, rows, grids=grids)
         voting.cast(counts[0], sure, at, rows, grids=grids)
-        at = _point(long, short, rows=rows, grids=grids, numbers=numbers)
+        aim = voting.upsample(aims, rows, grids=grids)
+        at = aim[:, 0], aim[:, 1]
         thing = is_thing[:, None, rows].expand(-1, planes // len(is_thing), -1, -1)
         voting.cast(counts[1], thing.flatten(0, 1).float(), at, rows, grids=grids)
         goals[:, 0, rows], goals[:, 1, rows] = at
@@ -142,6 +145,21 @@ def vote(
 def _pairs(offsets: Tensor) -> Float32[Tensor, "planes 2 h w"]:
     """Offsets of a batch with a plane for each (y, x)."""
     return offsets.float().reshape(-1, 2, *offsets.shape[-2:])
+
+
+def _aims(
+    long: Float32[Tensor, "planes 2 h w"],
+    short: Float32[Tensor, "planes 2 h w"],
+    grids: Grids,
+    numbers: KeypointNumbers,
+) -> Float32[Tensor, "planes 2 h w"]:
+    """Where the cells of the maps point to, stripe by stripe."""
+    own, aims = grids.of_maps(long), torch.empty_like(long)
+    for rows in own.stripes(len(long)):
+        aims[:, 0, rows], aims[:, 1, rows] = _point(
+            long, short, rows=rows, grids=own, numbers=numbers
+        )
+    return aims
 
 
 def _point(

@@ -71,8 +71,8 @@ def _walk(graph: Graph, kind: int) -> list[tuple[int, int, int]]:
 class Scorer:
     """Follows middle offsets and scores keypoints by how sure their place is.
 
-    Middle offsets are refined where they are asked for alone, in the four cells around a point: the
-    answer is that of maps refined everywhere.
+    Middle offsets are refined where they are asked for alone, in the four cells of the maps around
+    a point: the answer is that of maps refined everywhere.
 
     heatmap, short, middle  on the grid of the maps, offsets with a dimension of 2 for (y, x)
     votes                   those of the short range, on the grid of the decoding
@@ -108,12 +108,12 @@ class Scorer:
         image = self._images(points.ndim - 1)
         goal = paths(graph, points.device).edge_goal[edges]
         plane = image * len(graph.edges) + edges, image * len(graph.keypoints) + goal
-        size_hw = grids.size_hw
-        cells, shares = around(columns(points / grids.stride), size_hw, (size_hw[0], size_hw[1]))
-        first = cells[0].double() * grids.step, cells[1].double() * grids.step
-        at = follow(first, self.middle.flatten(0, 1), plane[0], grids=grids)
+        own = grids.of_maps(self.middle)
+        cells, shares = around(columns(points / grids.map_stride), own.size_hw, grids.last)
+        first = cells[0].double(), cells[1].double()
+        at = follow(first, self.middle.flatten(0, 1), plane[0], grids=own)
         for _ in range(self.numbers.refine_steps):
-            at = follow(at, self.short.flatten(0, 1), plane[1], grids=grids)
+            at = follow(at, self.short.flatten(0, 1), plane[1], grids=own)
         offset = torch.stack([at[0] - first[0], at[1] - first[1]]) * grids.map_stride
         return points + finite(blend(offset, shares)).movedim(0, -1)
 

@@ -45,6 +45,10 @@ class Grids:
         """Where the last row and column of the decoding lie in the maps."""
         return (self.size_hw[0] - 1) * self.step, (self.size_hw[1] - 1) * self.step
 
+    def of_maps(self, maps: Tensor) -> Grids:
+        """The grid of maps (..., h, w) as a decoding of their own."""
+        return Grids((maps.shape[-2], maps.shape[-1]), self.map_stride, self.map_stride)
+
     def lines(self, rows: slice, device: torch.device) -> At:
         """Where some rows (m,) of the decoding and all its columns (w,) lie in the maps."""
         y = torch.arange(rows.start, rows.stop, device=device, dtype=torch.float32)

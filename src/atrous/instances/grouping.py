@@ -15,7 +15,7 @@ from atrous.instances import tiles
 from atrous.instances.lattice import Lattice
 from atrous.instances.scoring import LEAST_SIDE_PX as LEAST_SIDE_PX
 from atrous.instances.scoring import Evidence, score, step
-from atrous.instances.tiles import Tiles
+from atrous.instances.tiles import SIDE, Tiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def group(
 
     Source: DeeperLab, section 3.3 (greedy, all types in one queue).
     """
-    room = np.empty((2, 2 * int(seen.radius_px / grid.stride) + 8))
+    room = np.empty((2, SIDE))
     scores = np.empty(len(found.kinds))
     _score_all(found.kinds, found.points, seen, grid, votes, room, scores)
     order = np.argsort(-scores, kind="stable")

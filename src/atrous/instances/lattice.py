@@ -55,6 +55,13 @@ def lattice(
     return Lattice(*(*size_hw, *maps_hw, ratio, stride), *((n - 1) / ratio for n in size_hw))
 
 
+@compiled
+def itself(grid: Lattice) -> Lattice:
+    """The maps as a decoding of their own: a cell of it is one of theirs."""
+    rows, columns, stride = grid.rows, grid.columns, grid.ratio * grid.stride
+    return Lattice(rows, columns, rows, columns, 1, stride, float(rows - 1), float(columns - 1))
+
+
 def flat(values: FloatMap) -> NDArray[np.float32]:
     """A map (..., h, w) cell-major and flat; free where its channels stand together already."""
     planes = values.reshape(-1, *values.shape[-2:]).transpose(1, 2, 0)

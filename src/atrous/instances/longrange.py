@@ -1,7 +1,7 @@
-"""Long-range offsets: where the cells of things point to once refined, and the votes they cast.
+"""Long-range offsets: where cells of the maps point to once their offsets are refined.
 
-Only cells of things are looked at. Most of one span point to one neighbourhood; there a map is one
-formula without branches, so that many cells are sampled at once. Places are y
+Only those cells are looked at that are asked for. Most of one span point to one neighbourhood;
+there a map is one formula without branches, so that many cells are sampled at once. Places are y
 and x in cells of the maps. Those of kind k are two planes of the goals, 2k and 2k + 1, in which
 every span has `MOST` numbers; what a span has no cells for repeats its first.
 
@@ -16,12 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances import tiles
-from atrous.instances.lattice import Lattice, ends, pair, plane
+from atrous.instances.lattice import Lattice, pair, plane
 from atrous.instances.spans import MOST, Spans
-from atrous.instances.tiles import Ballots, Tiles
 
-_ZERO, _HALF, _ONE, _HUGE = (np.float32(n) for n in (0, 0.5, 1, 1e30))
+_ZERO, _ONE, _HUGE = (np.float32(n) for n in (0, 1, 1e30))
 _NO, _YES = np.int32(0), np.int32(1)
 _NEXT, _LANES = np.uint64(1), np.uint64(MOST)
 CORNERS = 4
@@ -51,22 +49,12 @@ def point(
     rounds: Rounds,
     spans: Spans,
     goals: NDArray[np.float32],
-    votes: Tiles,
-    room: Ballots,
 ) -> None:
-    """Fills in goals (2 * kinds, spans * MOST), and casts a vote for each.
-
-    room  for CHUNK * MOST votes; without any nobody votes
-    """
-    kinds, inverse, weights = (
-        goals.shape[0] // 2,
-        np.float32(rounds.inverse),
-        np.ones(CHUNK * MOST, np.float32),
-    )
+    """Fills in goals (2 * kinds, spans * MOST) of cells in spans; `grid` is that of the maps."""
+    kinds, inverse = goals.shape[0] // 2, np.float32(rounds.inverse)
     places, plane, starts, counts = goals.reshape(-1), goals.shape[1], spans.starts, spans.counts
     for first in range(0, starts.size, CHUNK):
         last = min(first + CHUNK, starts.size)
-        _weigh(counts, first, last, weights)
         for kind in range(kinds):
             y = np.uint64(2 * kind * plane)
             x, two = y + np.uint64(plane), 2 * kind
@@ -75,19 +63,6 @@ def point(
                 _follow(long, grid, 2 * kinds, two, first, last, inverse, places, y, x)
             for _ in range(rounds.steps):
                 _follow(short, grid, 2 * kinds, two, first, last, inverse, places, y, x)
-            if room.cell.size:
-                begin, size = np.uint64(first * MOST), (last - first) * MOST
-                to = y + begin, x + begin
-                tiles.share(votes, kind, grid.ratio, places, *to, weights, size, room)
-                tiles.cast(votes, tiles.LONG, room, size)
-
-
-@compiled
-def _weigh(counts: NDArray[np.int64], first: int, last: int, weights: NDArray[np.float32]) -> None:
-    """1 for the cells of spans, 0 for what only fills them up."""
-    for span in range(first, last):
-        for n in range(MOST):
-            weights[(span - first) * MOST + n] = _ONE if n < counts[span] else _ZERO
 
 
 @compiled
@@ -106,30 +81,28 @@ def _spread(
     to_x: np.uint64,
 ) -> None:
     """Where the cells of spans point to by their own offsets, in two channels."""
-    step, per_row, ratio = np.float32(1 / grid.ratio), 1.0 / grid.width, np.float32(grid.ratio)
     for span in range(first, last):
-        start, row = starts[span], int((starts[span] + 0.5) * per_row)
-        y, x = np.float32(row) * step, np.float32(start - row * grid.width) * step
-        i, j = min(int(y), grid.rows - 1), min(int(x), grid.columns - 1)
-        line = np.uint64(grid.columns * channels if i + 1 < grid.rows else 0)
-        part, along, n = y - np.float32(i), x - np.float32(j), np.uint64(span) * _LANES
-        begin, stop = n, n + np.uint64(counts[span])
-        while n < stop:
-            at = np.uint64((i * grid.columns + j) * channels + channel)
-            near = np.uint64(channels if j + 1 < grid.columns else 0)
-            a, b = ends(field, at, near, line, part)
-            c, d = ends(field, at + _NEXT, near, line, part)
-            a, b = y + a * inverse, (b - a) * inverse
-            c, d = np.float32(j) + c * inverse, (d - c) * inverse + _ONE
-            end = min(n + np.uint64((_ONE - along) * ratio + _HALF), stop)
-            if along == _ZERO:  # then it does not matter what stands beyond, be it no number
-                places[to_y + n], places[to_x + n], along, n = a, c, step, n + _NEXT
-            while n < end:
-                places[to_y + n], places[to_x + n] = a + b * along, c + d * along
-                along, n = along + step, n + _NEXT
-            along, j = _ZERO, j + 1
-        for m in range(stop, begin + _LANES):
-            places[to_y + m], places[to_x + m] = places[to_y + begin], places[to_x + begin]
+        row, begin = starts[span] // grid.columns, np.uint64(span) * _LANES
+        y, x = np.float32(row), np.float32(starts[span] - row * grid.columns)
+        at, stop = np.uint64(starts[span] * channels + channel), begin + np.uint64(counts[span])
+        for n in range(begin, stop):
+            places[to_y + n], places[to_x + n] = (
+                y + field[at] * inverse,
+                x + field[at + _NEXT] * inverse,
+            )
+            x, at = x + _ONE, at + np.uint64(channels)
+        for n in range(stop, begin + _LANES):
+            places[to_y + n], places[to_x + n] = places[to_y + begin], places[to_x + begin]
+
+
+@compiled
+def spread_out(goals: NDArray[np.float32], spans: Spans, cells: NDArray[np.float32]) -> None:
+    """Copies goals to where their cells are in planes (2 * kinds, cells) of all."""
+    for channel in range(goals.shape[0]):
+        for span in range(spans.starts.size):
+            start, first = np.uint64(spans.starts[span]), np.uint64(span) * _LANES
+            for n in range(np.uint64(spans.counts[span])):
+                cells[channel, start + n] = goals[channel, first + n]
 
 
 @compiled

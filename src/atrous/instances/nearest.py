@@ -98,34 +98,74 @@ def nearest(
 
 @compiled
 def assign(
-    goals: NDArray[np.float32], spans: Spans, among: Rivals, index: NDArray[np.int32]
+    goals: NDArray[np.float32],
+    spans: Spans,
+    among: Rivals,
+    index: NDArray[np.int32],
+    is_sure: NDArray[np.uint8],
 ) -> None:
     """Fills in the index (cells,) of the cells in spans, -1 for those that point nowhere.
 
+    is_sure  (cells,) filled in with 1 for cells that are within the reach of their instance: what
+             points to a place between the goals of such cells of one instance belongs to it too
+
     goals  (2 * kinds, spans * MOST)
     """
-    squares, goal = np.empty(MOST, np.float32), np.empty(goals.shape[0], np.float32)
-    keypoints, reach, starts, counts = among.keypoints, among.reach, spans.starts, spans.counts
-    last = 0
-    for n in range(starts.size if reach.size else 0):
-        start, at, m, measured = starts[n], np.uint64(n) * _LANES, 0, -1
-        while m < counts[n]:
-            if measured != last:
-                _measure_all(goals, at, keypoints, last, squares)
-                measured = last
-            while m < counts[n] and squares[m] < reach[last]:
-                index[start + m] = last
-                m += 1
-            if m < counts[n]:
-                total, least = _ZERO, squares[m]
-                for channel in range(goal.size):
-                    goal[channel] = goals[channel, at + np.uint64(m)]
-                    total += abs(goal[channel])
-                index[start + m] = -1
-                if total < _FAR:
-                    last, _ = nearest(among, goal, -1, last, least)
-                    index[start + m] = last
-                m += 1
+    room, last, starts, counts = searching(goals.shape[0]), 0, spans.starts, spans.counts
+    for n in range(starts.size):
+        last = search(goals, np.uint64(n) * _LANES, counts[n], among, last, room)
+        for m in range(counts[n]):
+            index[starts[n] + m], is_sure[starts[n] + m] = room.owners[m], room.is_sure[m]
+
+
+class Search(NamedTuple):
+    """Room for the search of up to `MOST` goals, and what is found."""
+
+    owners: NDArray[np.int32]
+    is_sure: NDArray[np.uint8]
+    squares: NDArray[np.float32]
+    goal: NDArray[np.float32]
+
+
+@compiled
+def searching(channels: int) -> Search:
+    """Room for goals of `channels` numbers."""
+    return Search(
+        np.empty(MOST, np.int32),
+        np.empty(MOST, np.uint8),
+        np.empty(MOST, np.float32),
+        np.empty(channels, np.float32),
+    )
+
+
+@compiled
+def search(
+    goals: NDArray[np.float32], at: np.uint64, count: int, among: Rivals, last: int, room: Search
+) -> int:
+    """Finds the owners of `count` goals that stand side by side; the last one that was found.
+
+    last  an instance that is likely the owner
+    """
+    keypoints, reach, squares, goal = among.keypoints, among.reach, room.squares, room.goal
+    m, measured = 0, -1
+    room.owners[:], room.is_sure[:] = -1, 0
+    while m < count and reach.size:
+        if measured != last:
+            _measure_all(goals, at, keypoints, last, squares)
+            measured = last
+        while m < count and squares[m] < reach[last]:
+            room.owners[m], room.is_sure[m] = last, 1
+            m += 1
+        if m < count:
+            total, least = _ZERO, squares[m]
+            for channel in range(goal.size):
+                goal[channel] = goals[channel, at + np.uint64(m)]
+                total += abs(goal[channel])
+            if total < _FAR:
+                last, least = nearest(among, goal, -1, last, least)
+                room.owners[m], room.is_sure[m] = last, least < reach[last]
+            m += 1
+    return last
 
 
 @compiled

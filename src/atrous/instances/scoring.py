@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.lattice import Lattice, known, sampled
+from atrous.instances.lattice import Lattice, itself, known, sampled
 from atrous.instances.tiles import ROW, SHORT, SIDE, TILE, Tiles
 
 LEAST_SIDE_PX = 32.0
@@ -43,13 +43,14 @@ class Evidence(NamedTuple):
 def step(seen: Evidence, grid: Lattice, edge: int, y: float, x: float) -> tuple[float, float]:
     """Where the refined middle offset of an edge leads from a point.
 
-    Offsets are refined at the four cells around the point only, and then sampled.
+    Offsets are refined at the four cells of the maps around the point only, and then sampled.
     """
-    row = min(max(y / grid.stride, 0.0), grid.height - 1.0)
-    column = min(max(x / grid.stride, 0.0), grid.width - 1.0)
-    i, j = min(int(row), max(grid.height - 2, 0)), min(int(column), max(grid.width - 2, 0))
+    pace = float(grid.stride * grid.ratio)
+    row = min(max(y / pace, 0.0), grid.last_y)
+    column = min(max(x / pace, 0.0), grid.last_x)
+    i, j = min(int(row), max(grid.rows - 2, 0)), min(int(column), max(grid.columns - 2, 0))
     part, along = np.float32(row - i), np.float32(column - j)
-    down, right = min(i + 1, grid.height - 1), min(j + 1, grid.width - 1)
+    down, right = min(i + 1, grid.rows - 1), min(j + 1, grid.columns - 1)
     ay, ax = _refined(seen, grid, edge, i, j)
     by, bx = _refined(seen, grid, edge, i, right)
     cy, cx = _refined(seen, grid, edge, down, j)
@@ -64,15 +65,14 @@ def step(seen: Evidence, grid: Lattice, edge: int, y: float, x: float) -> tuple[
 def _refined(
     seen: Evidence, grid: Lattice, edge: int, i: int, j: int
 ) -> tuple[np.float32, np.float32]:
-    """The refined middle offset at a cell of the decoding."""
-    row, column, links = i / grid.ratio, j / grid.ratio, len(seen.edges)
-    down = known(sampled(seen.middle, grid, 2 * links, 2 * edge, row, column))
-    right = known(sampled(seen.middle, grid, 2 * links, 2 * edge + 1, row, column))
-    goal = 2 * seen.edges[edge, 1]
+    """The refined middle offset at a cell of the maps."""
+    at = (i * grid.columns + j) * 2 * len(seen.edges) + 2 * edge
+    down, right = known(seen.middle[at]), known(seen.middle[at + 1])
+    goal, maps = 2 * seen.edges[edge, 1], itself(grid)
     for _ in range(seen.steps):
-        y, x = row + float(down) * seen.inverse, column + float(right) * seen.inverse
-        down += known(sampled(seen.short, grid, 2 * seen.kinds, goal, y, x))
-        right += known(sampled(seen.short, grid, 2 * seen.kinds, goal + 1, y, x))
+        y, x = i + float(down) * seen.inverse, j + float(right) * seen.inverse
+        down += known(sampled(seen.short, maps, 2 * seen.kinds, goal, y, x))
+        right += known(sampled(seen.short, maps, 2 * seen.kinds, goal + 1, y, x))
     return down, right
 
 
@@ -107,7 +107,7 @@ def score(
 ) -> float:
     """Expected-OKS of a keypoint, in [0, 1].
 
-    room  (2, n) for the columns of a disk and two more; it is written over
+    room  (2, `SIDE`) for the columns of a tile; it is written over
     """
     reach, pace = seen.radius_px / grid.stride, float(grid.stride)
     top, left = max(int(np.floor(y / pace - reach)), 0), max(int(np.floor(x / pace - reach)), 0)
@@ -115,20 +115,18 @@ def score(
     right = min(int(np.ceil(x / pace + reach)) + 1, grid.width)
     if top >= bottom or left >= right:
         return 0.0
-    sharpness = -1 / (2 * _area(seen, grid, kind, y, x) * seen.kappa**2)
-    for j in range(left, right):
-        room[0, j - left] = (j * pace - x) ** 2
-        room[1, j - left] = np.exp(room[0, j - left] * sharpness)
     total, expected = 0.0, 0.0
+    disk = y, x, pace, -1 / (2 * _area(seen, grid, kind, y, x) * seen.kappa**2), seen.radius_px**2
     for across in range((left + 1) >> 4, (right >> 4) + 1):
         for down in range((top + 1) >> 4, (bottom >> 4) + 1):
             number = votes.number[(kind * votes.down + down) * votes.across + across]
             if number >= 0:
-                start = int(number) * TILE + SHORT + 1 - across * SIDE
-                rows = max(top, down * SIDE - 1), min(bottom, (down + 1) * SIDE - 1)
-                columns = max(left, across * SIDE - 1), min(right, (across + 1) * SIDE - 1)
-                disk = y, pace, sharpness, seen.radius_px**2
-                sums = _in_tile(votes.pool, start, rows, columns, left, disk, room)
+                first, last = votes.extent[number, :2], votes.extent[number, 2:]
+                up, behind = down * SIDE - 1, across * SIDE - 1
+                rows = max(top, up + first[0]), min(bottom, up + last[0])
+                columns = max(left, behind + first[1]), min(right, behind + last[1])
+                start = int(number) * TILE + SHORT - behind
+                sums = _in_tile(votes.pool, start, rows, columns, disk, room)
                 total, expected = total + sums[0], expected + sums[1]
     if total <= 0:
         return 0.0
@@ -143,24 +141,27 @@ def _in_tile(
     start: int,
     rows: tuple[int, int],
     columns: tuple[int, int],
-    left: int,
-    disk: tuple[float, float, float, float],
+    disk: tuple[float, float, float, float, float],
     room: NDArray[np.float64],
 ) -> tuple[float, float]:
     """Votes of a tile's cells in a disk, and the same weighted by how near they are.
 
-    disk  y, pixels of a cell, what squared distances are weighted by, and the largest of these
+    disk  y, x, pixels of a cell, what squared distances are weighted by, and the largest of these
     """
-    y, pace, sharpness, most = disk
+    y, x, pace, sharpness, most = disk
     total, expected = 0.0, 0.0
+    if rows[0] < rows[1]:
+        for j in range(columns[0], columns[1]):
+            room[0, j - columns[0]] = (j * pace - x) ** 2
+            room[1, j - columns[0]] = np.exp(room[0, j - columns[0]] * sharpness)
     for i in range(rows[0], rows[1]):
         down, line = (i * pace - y) ** 2, start + ((i + 1) & 15) * ROW
         all_votes, weighted = 0.0, 0.0
         for j in range(columns[0], columns[1]):
             height = float(pool[np.uint64(line + j)])
-            height = height if room[0, j - left] <= most - down else 0.0
+            height = height if room[0, j - columns[0]] <= most - down else 0.0
             all_votes += height
-            weighted += height * room[1, j - left]
+            weighted += height * room[1, j - columns[0]]
         if all_votes > 0:
             total, expected = total + all_votes, expected + weighted * np.exp(down * sharpness)
     return total, expected

@@ -1,6 +1,6 @@
 """Short-range votes: the cells of a keypoint's disk point to the keypoint.
 
-A block is what lies between four cells of the maps, with its first row and column.
+Blocks are those of `splat`.
 
 Source: DeeperLab, section 3.3.
 """
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances import tiles
+from atrous.instances import splat, tiles
 from atrous.instances.lattice import Lattice, between, ends, plane
+from atrous.instances.splat import Room
 from atrous.instances.tiles import Ballots, Tiles
 
 _ZERO, _ONE, _HUGE = np.float32(0), np.float32(1), np.float32(1e30)
@@ -78,20 +79,108 @@ def _cast_blocks(
     least: np.float32,
     inverse: np.float32,
 ) -> None:
-    """`cast` on a finer grid than that of the maps, all blocks of a row and a kind together."""
-    size, line = grid.columns * grid.ratio**2, np.uint64(grid.columns * kinds)
-    places, weights = np.zeros(2 * size, np.float32), np.zeros(size, np.float32)
-    room, warm = tiles.ballots(size), np.zeros((grid.columns + 1) * kinds, np.uint8)
-    us, vs = _parts(grid.ratio)
+    """`cast` on a finer grid than that of the maps, many blocks of a kind together."""
+    found, counts = _warm(heat, grid, kinds, least)
+    space, warmth = splat.room(grid.ratio), np.zeros(4 * splat.LANES, np.float32)
+    size = grid.ratio * grid.ratio
+    room, places, weights = (
+        tiles.ballots(size),
+        np.zeros(2 * size, np.float32),
+        np.zeros(size, np.float32),
+    )
+    for kind in range(kinds):
+        for first in range(0, counts[kind], splat.LANES):
+            blocks = found[kind, first : min(first + splat.LANES, counts[kind])]
+            whole = _ready(heat, short, grid, kinds, kind, blocks, inverse, space, warmth)
+            _weigh(space, warmth, least, whole)
+            splat.cast(votes, kind, tiles.SHORT, grid.ratio, space, whole)
+            for n in range(blocks.size - whole):
+                i, j = blocks[n] // grid.columns, blocks[n] % grid.columns
+                count = _gather(
+                    *(heat, short, grid, kinds, kind, i, j, least, inverse),
+                    *(np.uint64(0), places, weights),
+                )
+                _flush(votes, kind, grid.ratio, places, weights, room, int(count))
+
+
+@compiled
+def _warm(
+    heat: NDArray[np.float32], grid: Lattice, kinds: int, least: np.float32
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The blocks (kinds, n) with a warm cell at a corner, and how many there are of each kind."""
+    line, size = np.uint64(grid.columns * kinds), grid.columns * kinds
+    found = np.empty((kinds, grid.rows * grid.columns), np.int32)
+    counts, warm = np.zeros(kinds, np.int64), np.zeros((grid.columns + 1) * kinds + 8, np.uint8)
+    words, eight, none = warm[: warm.size // 8 * 8].view(np.uint64), 8, np.uint64(0)
     for i in range(grid.rows):
         below = line if i + 1 < grid.rows else np.uint64(0)
-        _mark(heat, np.uint64(i) * line, below, least, warm[: grid.columns * kinds])
-        for kind in range(kinds):
-            count = _fill(
-                *(heat, short, grid, kinds, kind, i, warm, us, vs, least, inverse),
-                *(places, weights),
+        _mark(heat, np.uint64(i) * line, below, least, warm[:size])
+        for n in range(np.uint64(size)):
+            warm[n] |= warm[n + np.uint64(kinds)]
+        for word in range((size + 7) // eight):
+            if words[word] != none:
+                for n in range(word * eight, min((word + 1) * eight, size)):
+                    if warm[n]:
+                        kind = n % kinds
+                        found[kind, counts[kind]] = i * grid.columns + n // kinds
+                        counts[kind] += 1
+    return found, counts
+
+
+@compiled
+def _ready(
+    heat: NDArray[np.float32],
+    short: NDArray[np.float32],
+    grid: Lattice,
+    kinds: int,
+    kind: int,
+    blocks: NDArray[np.int32],
+    inverse: np.float32,
+    space: Room,
+    warmth: NDArray[np.float32],
+) -> int:
+    """The terms of whole blocks; how many there are.
+
+    Those that are cut off or not all numbers are the first of `blocks` then.
+    """
+    near, line = np.uint64(kinds), np.uint64(grid.columns * kinds)
+    terms, lanes, n, odd = space.terms, np.uint64(splat.LANES), np.uint64(0), 0
+    for place in range(blocks.size):
+        block = int(blocks[place])
+        i, j = block // grid.columns, block % grid.columns
+        at, total = np.uint64(block * kinds + kind), _HUGE
+        if (i + 1) * grid.ratio <= grid.height and (j + 1) * grid.ratio <= grid.width:
+            a, b, c, d = plane(heat, at, line, near, _ONE)
+            y0, y1, y2, y3 = plane(short, _TWO * at, _TWO * line, _TWO * near, inverse)
+            x0, x1, x2, x3 = plane(short, _TWO * at + _NEXT, _TWO * line, _TWO * near, inverse)
+            total = (
+                abs(b) + abs(c) + abs(d) + abs(y1) + abs(y2) + abs(y3) + abs(x1) + abs(x2) + abs(x3)
             )
-            _flush(votes, kind, grid.ratio, places, weights, room, count)
+        if total < _HUGE:
+            terms[n], terms[n + lanes] = y0 + np.float32(i), y1 + _ONE
+            terms[n + 2 * lanes], terms[n + 3 * lanes] = y2, y3
+            terms[n + 4 * lanes], terms[n + 5 * lanes] = x0 + np.float32(j), x1
+            terms[n + 6 * lanes], terms[n + 7 * lanes] = x2 + _ONE, x3
+            warmth[n], warmth[n + lanes] = a, b
+            warmth[n + 2 * lanes], warmth[n + 3 * lanes] = c, d
+            n += _NEXT
+        else:
+            blocks[odd] = block
+            odd += 1
+    return int(n)
+
+
+@compiled
+def _weigh(space: Room, warmth: NDArray[np.float32], least: np.float32, count: int) -> None:
+    """The heat of all cells of blocks, 0 for what is not warm."""
+    lanes = np.uint64(splat.LANES)
+    for cell in range(space.parts.shape[1]):
+        u, v, first = space.parts[0, cell], space.parts[1, cell], np.uint64(cell) * lanes
+        for n in range(np.uint64(count)):
+            heat = (warmth[n] + warmth[n + 2 * lanes] * v) + (
+                warmth[n + lanes] + warmth[n + 3 * lanes] * v
+            ) * u
+            space.weights[first + n] = heat if (heat >= least) & (heat > _ZERO) else _ZERO
 
 
 @compiled
@@ -108,15 +197,6 @@ def _mark(
 
 
 @compiled
-def _parts(ratio: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """How far the cells of a block lie behind its first row and column."""
-    us, vs = np.empty(ratio * ratio, np.float32), np.empty(ratio * ratio, np.float32)
-    for n in range(us.size):
-        us[n], vs[n] = np.float32(n // ratio / ratio), np.float32(n % ratio / ratio)
-    return us, vs
-
-
-@compiled
 def _flush(
     votes: Tiles,
     kind: int,
@@ -130,68 +210,6 @@ def _flush(
     y, x = np.uint64(0), np.uint64(weights.size)
     tiles.share(votes, kind, ratio, places, y, x, weights, count, room)
     tiles.cast(votes, tiles.SHORT, room, count)
-
-
-@compiled
-def _fill(
-    heat: NDArray[np.float32],
-    short: NDArray[np.float32],
-    grid: Lattice,
-    kinds: int,
-    kind: int,
-    i: int,
-    warm: NDArray[np.uint8],
-    us: NDArray[np.float32],
-    vs: NDArray[np.float32],
-    least: np.float32,
-    inverse: np.float32,
-    places: NDArray[np.float32],
-    weights: NDArray[np.float32],
-) -> int:
-    """Gathers the votes of a row of blocks; how many there are."""
-    n, size, lanes = np.uint64(0), np.uint64(weights.size), np.uint64(us.size)
-    columns = (
-        min(grid.columns, grid.width // grid.ratio) if (i + 1) * grid.ratio <= grid.height else 0
-    )
-    near, line = np.uint64(kinds), np.uint64(grid.columns * kinds)
-    for j in range(grid.columns):
-        corners = warm[j * kinds + kind] + warm[(j + 1) * kinds + kind]
-        at, total = np.uint64((i * grid.columns + j) * kinds + kind), _HUGE
-        if corners and j < columns:
-            a, b, c, d = plane(heat, at, line, near, _ONE)
-            y0, y1, y2, y3 = plane(short, _TWO * at, _TWO * line, _TWO * near, inverse)
-            x0, x1, x2, x3 = plane(short, _TWO * at + _NEXT, _TWO * line, _TWO * near, inverse)
-            total = (
-                abs(b) + abs(c) + abs(d) + abs(y1) + abs(y2) + abs(y3) + abs(x1) + abs(x2) + abs(x3)
-            )
-        if total < _HUGE:
-            y0, x0, y1, x2 = y0 + np.float32(i), x0 + np.float32(j), y1 + _ONE, x2 + _ONE
-            for k in range(lanes):
-                u, v = us[k], vs[k]
-                weights[n + k] = (a + c * v) + (b + d * v) * u
-                places[n + k] = (y0 + y2 * v) + (y1 + y3 * v) * u
-                places[n + k + size] = (x0 + x2 * v) + (x1 + x3 * v) * u
-            n = n + lanes if corners == 4 else _sift(places, weights, n, n + lanes, least)
-        elif corners:
-            n = _gather(heat, short, grid, kinds, kind, i, j, least, inverse, n, places, weights)
-    return int(n)
-
-
-@compiled
-def _sift(
-    places: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    count: np.uint64,
-    end: np.uint64,
-    least: np.float32,
-) -> np.uint64:
-    """Keeps those votes behind the first `count` that are warm; where they end then."""
-    n, size = count, np.uint64(weights.size)
-    for m in range(count, end):
-        weight = weights[m]
-        weights[n], places[n], places[n + size] = weight, places[m], places[m + size]
-        n += _NEXT if (weight >= least) & (weight > _ZERO) else np.uint64(0)
-    return n
 
 
 @compiled

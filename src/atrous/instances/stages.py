@@ -5,17 +5,18 @@ Source: DeeperLab, section 3.3 and figure 4.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atrous.clock import stage
-from atrous.instances import grouping, longrange, nearest, shortrange, tiles, voting
+from atrous.instances import grouping, longrange, longvotes, nearest, shortrange, tiles, voting
 from atrous.instances.graph import boxes
-from atrous.instances.lattice import Lattice, flat, lattice
+from atrous.instances.lattice import Lattice, flat, itself, lattice
 from atrous.instances.nouns import Encoded, Instances, KeypointNumbers
+from atrous.instances.owners import assign_blocks
+from atrous.instances.patches import Patches, patches
 from atrous.instances.scoring import Evidence
 from atrous.instances.spans import MOST, Spans, spans
 from atrous.instances.tiles import Tiles
@@ -25,13 +26,16 @@ from atrous.instances.tiles import Tiles
 class Scene:
     """One image's maps, ready for the stages of `decode`: `vote`, `peaks`, `group`, `assign`.
 
-    things   the cells of things; seen: all maps but `long`, flat
+    cells    the cells of the maps whose long offsets are wanted: all around the things
+    patches  the blocks of the decoding's cells that hold things; None on the maps' own grid
+    seen     all maps but `long`, flat
     """
 
     size_hw: tuple[int, int]
     grid: Lattice
     numbers: KeypointNumbers
-    things: Spans
+    cells: Spans
+    patches: Patches | None
     long: NDArray[np.float32]
     seen: Evidence
 
@@ -41,6 +45,18 @@ class Scene:
         steps, name = self.numbers.refine_steps, self.numbers.refine_long_self
         corners, centres = {"none": (0, 0), "center": (0, steps), "all": (steps, steps)}[name]
         return longrange.Rounds(corners, centres, steps, self.seen.inverse)
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """Where cells of the maps point to.
+
+    spans   (2 * kinds, spans * MOST) as `longrange` has them
+    planes  (2 * kinds, cells) of all cells, set where there are spans; None on the maps' own grid
+    """
+
+    spans: NDArray[np.float32]
+    planes: NDArray[np.float32] | None
 
 
 def prepare(
@@ -66,7 +82,19 @@ def prepare(
         radius_px=float(numbers.radius_px),
         kappa=float(numbers.oks_kappa),
     )
-    return Scene((grid.height, grid.width), grid, numbers, spans(is_thing), flat(maps.long), seen)
+    blocks, needed = _around(is_thing, grid)
+    return Scene(
+        (grid.height, grid.width), grid, numbers, spans(needed), blocks, flat(maps.long), seen
+    )
+
+
+def _around(is_thing: NDArray[np.bool_], grid: Lattice) -> tuple[Patches | None, NDArray[np.bool_]]:
+    """Blocks with things, if cells are finer than those of the maps; the cells around them."""
+    if grid.ratio > 1:
+        return patches(is_thing, grid)
+    needed = np.zeros((grid.rows, grid.columns), np.bool_)
+    needed[: grid.height, : grid.width] = is_thing
+    return None, needed
 
 
 def decode(scene: Scene) -> tuple[Instances, NDArray[np.int32]]:
@@ -81,7 +109,7 @@ def decode(scene: Scene) -> tuple[Instances, NDArray[np.int32]]:
         return found, assign(scene, goals, found)
 
 
-def vote(scene: Scene) -> tuple[Tiles, NDArray[np.float32]]:
+def vote(scene: Scene) -> tuple[Tiles, Goals]:
     """The Hough maps, and where the cells of things point to.
 
     # Deviates: the weights of the fusion are not in the paper; long votes are clipped at 1; cells
@@ -91,20 +119,27 @@ def vote(scene: Scene) -> tuple[Tiles, NDArray[np.float32]]:
     votes = tiles.tiles(scene.size_hw, seen.kinds)
     least = float(numbers.least_heat)
     shortrange.cast(seen.heat, seen.short, grid, votes, seen.kinds, least, seen.inverse)
-    goals = _aim(scene, scene.things, votes, casts=True)
+    goals = _aim(scene, scene.cells)
+    if scene.patches is None or goals.planes is None:
+        longvotes.cast_cells(goals.spans, scene.cells.counts, votes)
+    else:
+        longvotes.cast_blocks(goals.planes, scene.patches, grid, votes)
     disk = float(np.pi * (numbers.radius_px / grid.stride) ** 2)
     by_short, by_long = numbers.vote_weights
     tiles.settle(votes, disk, float(by_short), float(by_long))
     return votes, goals
 
 
-def _aim(scene: Scene, cells: Spans, votes: Tiles, *, casts: bool) -> NDArray[np.float32]:
-    """(2 * kinds, spans * MOST) where cells point to, in cells of the maps."""
-    kinds, seen = scene.seen.kinds, scene.seen
+def _aim(scene: Scene, cells: Spans) -> Goals:
+    """Where cells of the maps point to, in cells of the maps."""
+    kinds, seen, grid = scene.seen.kinds, scene.seen, scene.grid
     goals = np.empty((2 * kinds, len(cells.starts) * MOST), np.float32)
-    room = tiles.ballots(longrange.CHUNK * MOST if casts else 0)
-    longrange.point(scene.long, seen.short, scene.grid, scene.rounds, cells, goals, votes, room)
-    return goals
+    longrange.point(scene.long, seen.short, itself(grid), scene.rounds, cells, goals)
+    if grid.ratio == 1:
+        return Goals(goals, None)
+    planes = np.empty((2 * kinds, grid.rows * grid.columns), np.float32)
+    longrange.spread_out(goals, cells, planes)
+    return Goals(goals, planes)
 
 
 def peaks(scene: Scene, votes: Tiles) -> grouping.Candidates:
@@ -129,20 +164,30 @@ def group(scene: Scene, votes: Tiles, candidates: grouping.Candidates) -> Instan
     return Instances(points[solid[kept]], scores[solid[kept]])
 
 
-def assign(scene: Scene, goals: NDArray[np.float32], found: Instances) -> NDArray[np.int32]:
+def assign(scene: Scene, goals: Goals, found: Instances) -> NDArray[np.int32]:
     """(h, w) index of the instance whose keypoints are nearest to where a cell of things points."""
-    index = np.full(scene.size_hw, -1, dtype=np.int32)
-    among = nearest.rivals(found.points, unit=1 / scene.seen.inverse)
-    nearest.assign(goals, scene.things, among, index.reshape(-1))
-    return index
+    return _assigned(scene, goals, found, scene.cells, scene.patches)
 
 
 def assign_cells(scene: Scene, cells: NDArray[np.int64], found: Instances) -> NDArray[np.int32]:
     """(n,) as `assign`, of any cells, counted row by row: also of those that are no things."""
-    ones = np.ones(len(cells), np.int64)
-    alone = Spans(cells, ones, np.arange(len(cells) + 1))
-    goals = _aim(scene, alone, tiles.tiles((1, 1), 1), casts=False)
-    index = np.full(math.prod(scene.size_hw), -1, dtype=np.int32)
+    wanted = np.zeros(scene.size_hw, np.bool_)
+    wanted.reshape(-1)[cells] = True
+    blocks, needed = _around(wanted, scene.grid)
+    around = spans(needed)
+    return _assigned(scene, _aim(scene, around), found, around, blocks).reshape(-1)[cells]
+
+
+def _assigned(
+    scene: Scene, goals: Goals, found: Instances, cells: Spans, blocks: Patches | None
+) -> NDArray[np.int32]:
+    grid = scene.grid
+    owner = np.full(grid.rows * grid.columns, -1, dtype=np.int32)
+    is_sure = np.zeros(grid.rows * grid.columns, np.uint8)
     among = nearest.rivals(found.points, unit=1 / scene.seen.inverse)
-    nearest.assign(goals, alone, among, index)
-    return index[cells]
+    nearest.assign(goals.spans, cells, among, owner, is_sure)
+    if blocks is None or goals.planes is None:
+        return owner.reshape(grid.rows, grid.columns)[: grid.height, : grid.width]
+    index = np.full(scene.size_hw, -1, dtype=np.int32)
+    assign_blocks(goals.planes, blocks, grid, owner, is_sure, among, index)
+    return index

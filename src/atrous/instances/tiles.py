@@ -1,9 +1,9 @@
 """Hough maps that exist only where somebody votes: square tiles, taken when the first vote falls.
 
-Each tile holds two planes, of short-range and of long-range votes. A plane has one more row and
-column than the tile: a vote is shared among four cells, and those of the last row and column lie in
-a neighbour, which gets them when all have voted. Cells count from 1 in tiles: votes may fall
-half outside of the grid, before its first cell or behind its last.
+Each tile holds two planes, of short-range and of long-range votes. A plane has two more rows and
+columns than the tile: votes fall on up to three cells a side, and those of the last rows and
+columns lie in a neighbour, which gets them when all have voted. Cells count from 1 in tiles: votes
+may fall half outside of the grid, before its first cell or behind its last.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from atrous.compiled import compiled
 
-SIDE, ROW, CELLS = 16, 17, 512
+SIDE, ROW, CELLS = 16, 18, 512
 PLANE, TILE = ROW * ROW, 2 * ROW * ROW
 SHORT, LONG = 0, PLANE
 _RIGHT, _BELOW, _BOTH = (np.uint64(n) for n in (1, ROW, ROW + 1))
@@ -29,6 +29,8 @@ class Tiles(NamedTuple):
     number         (kinds * down * across,) the place of each tile in the pool, -1 without votes
     pool           the tiles, one after the other
     used           (1,) how many tiles there are
+    extent         (tiles, 4) once settled, of each tile in the pool: first row and column with a
+                   short-range vote, and those behind the last; none if the first is behind
     """
 
     height: int
@@ -38,6 +40,7 @@ class Tiles(NamedTuple):
     number: NDArray[np.int32]
     pool: NDArray[np.float32]
     used: NDArray[np.int64]
+    extent: NDArray[np.int32]
 
 
 def tiles(size_hw: tuple[int, int], kinds: int) -> Tiles:
@@ -51,7 +54,8 @@ def tiles(size_hw: tuple[int, int], kinds: int) -> Tiles:
         raise ValueError(f"Hough maps of {size_hw} cells are too large: decode at a coarser stride")
     pool = np.empty((count + 1) * TILE, np.float32)
     number = np.full(count, -1, np.int32)
-    return Tiles(*size_hw, down, across, number, pool, np.zeros(1, np.int64))
+    extent = np.empty((count + 1, 4), np.int32)
+    return Tiles(*size_hw, down, across, number, pool, np.zeros(1, np.int64), extent)
 
 
 @compiled
@@ -148,7 +152,7 @@ def cast(votes: Tiles, plane: int, room: Ballots, count: int) -> None:
 def settle(votes: Tiles, disk: float, by_short: float, by_long: float) -> None:
     """Divides all votes by a disk's cells and puts the fused ones in place of the long-range ones.
 
-    First the last row and column of each tile go to the neighbours whose cells these are.
+    First the last rows and columns of each tile go to the neighbours whose cells these are.
     """
     for place in range(votes.number.size):
         if votes.number[place] >= 0:
@@ -162,16 +166,35 @@ def settle(votes: Tiles, disk: float, by_short: float, by_long: float) -> None:
             short[n] *= scale
             wide = fused[n] * scale
             fused[n] = short_share * short[n] + long_share * (wide if wide < top else top)
+        _measure(short, votes.extent[number])
+
+
+@compiled
+def _measure(plane: NDArray[np.float32], extent: NDArray[np.int32]) -> None:
+    """Where the votes in a tile are: first row and column, and those behind the last."""
+    extent[0], extent[1], extent[2], extent[3] = SIDE, SIDE, 0, 0
+    columns = np.zeros(SIDE, np.int32)
+    for i in range(SIDE):
+        count = np.int32(0)
+        for j in range(np.uint64(SIDE)):
+            there = np.int32(plane[np.uint64(i * ROW) + j] > _ZERO)
+            columns[j] |= there
+            count += there
+        if count:
+            extent[0], extent[2] = min(extent[0], np.int32(i)), np.int32(i + 1)
+    for j in range(SIDE):
+        if columns[j]:
+            extent[1], extent[3] = min(extent[1], np.int32(j)), np.int32(j + 1)
 
 
 @compiled
 def _hand_over(votes: Tiles, place: int) -> None:
-    """Gives the votes in a tile's last row and column to its neighbours."""
+    """Gives the votes in a tile's last rows and columns to its neighbours."""
     i, j = place // votes.across % votes.down, place % votes.across
     for down, right in ((0, 1), (1, 0), (1, 1)):
         if i + down >= votes.down or j + right >= votes.across:
             continue
-        rows, columns = (1 if down else SIDE), (1 if right else SIDE)
+        rows, columns = (ROW - SIDE if down else SIDE), (ROW - SIDE if right else SIDE)
         source = np.int64(votes.number[place]) * TILE + down * SIDE * ROW + right * SIDE
         for plane in (SHORT, LONG):
             total = _ZERO
@@ -212,14 +235,25 @@ def peaks(
         start = np.int64(votes.number[place]) * TILE + LONG
         kind, top = place // each, place % each // votes.across * SIDE - 1
         left = place % votes.across * SIDE - 1
-        for n in range(SIDE * SIDE):
-            value = votes.pool[np.uint64(start + (n >> 4) * ROW + (n & 15))]
-            if value > least and _tops(votes, kind, top + (n >> 4), left + (n & 15), value):
-                if count < heights.size:
-                    found[count, 0], found[count, 1] = kind, top + (n >> 4)
-                    found[count, 2], heights[count] = left + (n & 15), value
-                count += 1
+        for i in range(SIDE):
+            line = np.uint64(start + i * ROW)
+            for j in range(SIDE if _rises(votes.pool, line, least) else 0):
+                value = votes.pool[line + np.uint64(j)]
+                if value > least and _tops(votes, kind, top + i, left + j, value):
+                    if count < heights.size:
+                        found[count, 0], found[count, 1] = kind, top + i
+                        found[count, 2], heights[count] = left + j, value
+                    count += 1
     return count
+
+
+@compiled
+def _rises(pool: NDArray[np.float32], line: np.uint64, least: np.float32) -> bool:
+    """Whether any vote in a row of a tile is above `least`."""
+    count = np.int32(0)
+    for n in range(np.uint64(SIDE)):
+        count += np.int32(pool[line + n] > least)
+    return bool(count)
 
 
 @compiled
