@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,9 @@ PICTURES = ("png", "jpg")
 class Result:
     """A parse with its image, its classes and a name.
 
-    name  of the image's file without folder and suffix, or "image"
-    file  the image's file name, as panoptic JSON names it
-    is_frame  whether it is one of a video's: ids last then, and so do colours
+    name      of the image's file without folder and suffix, or "image"
+    file      the image's file name, as panoptic JSON names it
+    is_frame  whether it is one of a video's with ids that last: so do its colours then
     """
 
     parse: Parse
@@ -138,16 +139,13 @@ class Result:
 
     def side_by_side(self, style: Style = USUAL) -> Pillow.Image:
         """Photo and parse beside each other, under titles."""
-        columns = [self.image, self.painted(style)]
-        return Pillow.fromarray(side_by_side(columns, ["photo", "parse"]))
+        return Pillow.fromarray(side_by_side([self.image, self.painted(style)], ["photo", "parse"]))
 
     def to_coco(self) -> dict[str, Any]:
         """The image's annotation in COCO panoptic form, segment scores included."""
         file_ids = [label.file_id for label in self.labels.labels]
-        return {
-            "file_name": f"{self.name}.png",
-            "segments_info": [segment_info(s, file_ids[s.class_id]) for s in self.segments],
-        }
+        rows = [segment_info(s, file_ids[s.class_id]) for s in self.segments]
+        return {"file_name": f"{self.name}.png", "segments_info": rows}
 
     def save(
         self, folder: str | Path, *, format: str = "coco", style: Style = USUAL
@@ -163,10 +161,7 @@ class Result:
 
     def summary(self) -> str:
         """What was found, in words: "person 2, dog 1; background"."""
-        things: dict[str, int] = {}
-        for segment in self.segments:
-            if segment.is_thing:
-                things[segment.name] = things.get(segment.name, 0) + 1
+        things = Counter(s.name for s in self.segments if s.is_thing)
         stuff = sorted({s.name for s in self.segments if not s.is_thing})
         counted = ", ".join(f"{name} {count}" for name, count in sorted(things.items()))
         return "; ".join(part for part in (counted, ", ".join(stuff)) if part) or "nothing"

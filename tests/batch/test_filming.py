@@ -88,6 +88,36 @@ def test_a_video_that_is_done_is_skipped_and_one_that_is_not_begins_anew(
     assert parse([clip], out)[0].count == 8
 
 
+def listed(out: Path) -> list[str]:
+    return [row["file_name"] for row in json.loads((out / "panoptic.json").read_text())["images"]]
+
+
+def test_the_json_has_no_frames_behind_the_end_of_the_last_pass(
+    tmp_path: Path, clip: Input
+) -> None:
+    out = tmp_path / "out"
+    parse([clip], out)
+    parse([clip], out, frames=3)
+    assert listed(out) == [f"clip_{number:06}.png" for number in (1, 2, 3)]
+    assert parse([clip], out, frames=3)[0].count == 0
+    parse([clip], out)
+    assert len(listed(out)) == 8
+
+
+def test_a_longer_pass_that_is_stopped_keeps_the_frames_that_it_has(
+    tmp_path: Path, clip: Input
+) -> None:
+    out = tmp_path / "out"
+    parse([clip], out, frames=2)
+    how = How(batch=1, workers=1)
+    answers = parse_all(GreyParser(), [clip], shelf=shelf_in(out), how=how)
+    for _ in range(5):
+        next(answers)
+    answers.close()
+    assert len(listed(out)) >= 5
+    assert parse([clip], out, frames=2)[0].count == 2
+
+
 def test_images_and_videos_go_into_one_folder_and_broken_ones_are_stepped_over(
     tmp_path: Path, clip: Input
 ) -> None:

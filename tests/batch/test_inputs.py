@@ -62,8 +62,9 @@ def test_videos_are_told_by_their_ending_and_cameras_by_their_number(tree: Path)
     [
         ("nowhere.png", "no such file"),
         ("none*.png", "pattern"),
+        ("d*p", r"only folders are called so: .*/d\*p/\*.jpg"),
         ("deep/er/..", None),
-        ("deep/empty", "no images"),
+        ("deep/empty", r"no images directly in this folder: .*/deep/empty/\*\*/\*.jpg"),
         ("camera:x", "no such file"),
     ],
 )
@@ -74,6 +75,17 @@ def test_what_names_nothing_is_refused(tree: Path, word: str, naming: str | None
         return
     with pytest.raises(BadInput, match=naming):
         find_inputs([str(tree / word)])
+
+
+def test_an_empty_name_is_not_the_folder_that_one_works_in() -> None:
+    with pytest.raises(BadInput, match="an empty name"):
+        find_inputs([""])
+
+
+@pytest.mark.parametrize("word", ["https://a.org/x.jpg", "rtsp://a.org/1", "s3://a/x.png"])
+def test_an_address_is_no_file(word: str) -> None:
+    with pytest.raises(BadInput, match=f"{word}: is an address, not a file"):
+        find_inputs([word])
 
 
 @pytest.mark.parametrize("listed", [b"", b"\n \n", None])

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scenes import GROUND, LABELS, PERSON, SKY, labelled
 
-from atrous.draw.layers import Layer, Patch, colours, labelled_layer, measured, ranks, ranks_like
+from atrous.draw.layers import (
+    Layer,
+    Patch,
+    colours,
+    labelled_layer,
+    lasting_ranks,
+    measured,
+    ranks,
+    ranks_like,
+)
 from atrous.types import IdMap, Region
 
 ID_MAPS = arrays(np.int32, (4, 5), elements=st.sampled_from([0, 1, 7, 2**24, 2**31 - 1]))
@@ -69,6 +78,15 @@ def people(*widths: int, first_id: int = 1) -> Layer:
 
 def test_things_of_a_class_are_ranked_by_their_size() -> None:
     assert ranks(people(10, 30, 20)) == {1: 2, 2: 0, 3: 1}
+
+
+def test_ranks_that_last_go_by_the_id_and_not_by_the_size() -> None:
+    first = len(LABELS) + 1
+    assert lasting_ranks(people(10, 30, 20, first_id=first), len(LABELS)) == {
+        first: 0,
+        first + 1: 1,
+        first + 2: 2,
+    }
 
 
 def test_partners_share_their_colour_and_others_have_their_own() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scenes import LABELS, PERSON, SIZE, SKY, grey, labelled, whole
 
-from atrous.draw import Style, comparison, contact_sheet, side_by_side, thumbnail
+from atrous.draw import Style, captioned, comparison, contact_sheet, side_by_side, thumbnail
 from atrous.types import BadInput, Image, Labelled, Region
 
 
@@ -128,6 +128,13 @@ def test_a_thumbnail_is_a_small_overlay_under_its_title() -> None:
 def test_a_thumbnail_is_never_scaled_up() -> None:
     truth = labelled((4, 6), (Region(1, SKY), whole((4, 6))))
     assert thumbnail(grey((4, 6)), truth, LABELS, longest_px=480).shape == (4, 6, 3)
+
+
+def test_a_caption_is_cut_to_the_width_of_its_picture() -> None:
+    picture = captioned(grey((100, 200)), "x" * 99, longest_px=60)
+    assert picture.shape[0] > 30
+    assert picture.shape[1] == 60
+    assert captioned(grey((4, 6)), "", longest_px=60).shape == (4, 6, 3)
 
 
 def test_a_thumbnail_without_pixels_is_refused() -> None:

@@ -8,6 +8,7 @@ journal.py   what a folder remembers, line by line
 making.py    by what its results are made
 shelf.py     results into a folder that knows what it holds
 merging.py   panoptic.json of all that it holds
+sheet.py     its overlays on one page
 showing.py   the film of a video
 sharing.py   which inputs are whose, where several processes work
 run.py       all of it together

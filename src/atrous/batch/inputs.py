@@ -21,6 +21,7 @@ from atrous.video import VIDEO_SUFFIXES
 CAMERA = re.compile(r"(?:camera|webcam):(\d+)")
 DEVICE = re.compile(r"/dev/video(\d+)")
 FRAME = re.compile(r"(.*)_\d{6,}")
+ADDRESS = re.compile(r"[a-z][a-z0-9+]+://")
 PATTERN = re.compile(r"[*?\[]")
 LIST = "-"
 
@@ -69,23 +70,32 @@ def _named(word: str) -> Iterator[Input]:
     if camera:
         yield Input(int(camera[1]), is_video=True)
         return
-    path = Path(word)
-    if PATTERN.search(word) and not path.exists():
-        matches = sorted(glob.glob(os.path.expanduser(word), recursive=True))
-        if not matches:
-            raise BadInput(f"{word}: nothing is called so: check the pattern")
-        for match in matches:
-            if not os.path.isdir(match):
-                yield from _existing(Path(match))
-        return
-    yield from _existing(path)
+    if ADDRESS.match(word):
+        raise BadInput(f"{word}: is an address, not a file: save what is there, and name the file")
+    if not word:
+        raise BadInput("'': an empty name: give that of a file or a folder")
+    is_pattern = PATTERN.search(word) and not Path(word).exists()
+    for path in _matches(word) if is_pattern else [Path(word)]:
+        yield from _existing(path)
+
+
+def _matches(pattern: str) -> list[Path]:
+    matches = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
+    if not matches:
+        raise BadInput(f"{pattern}: nothing is called so: check the pattern")
+    files = [Path(match) for match in matches if not os.path.isdir(match)]
+    if not files:
+        what = f"name what is in them, such as '{pattern}/*.jpg'"
+        raise BadInput(f"{pattern}: only folders are called so: {what}")
+    return files
 
 
 def _existing(path: Path) -> Iterator[Input]:
     if path.is_dir():
         inside = image_files(path)
         if not inside:
-            raise BadInput(f"{path}: no images in this folder: name another")
+            what = f"name another, or a pattern such as '{path}/**/*.jpg'"
+            raise BadInput(f"{path}: no images directly in this folder: {what}")
         yield from map(Input, inside)
     elif not path.exists():
         raise BadInput(f"{path}: no such file: check the path")

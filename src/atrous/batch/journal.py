@@ -13,10 +13,11 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from atrous.batch.answers import Record, Stamp
@@ -122,20 +123,20 @@ class Journal:
         with self._lock:
             self._begin()
 
-    def current(self) -> list[Known]:
+    def current(self, order: Mapping[str, int] = MappingProxyType({})) -> list[Known]:
         """The lines that hold: none of files that were parsed again since they changed.
 
         Nor of frames behind the end of a later, shorter pass of their video.
+
+        order  unit -> place: those without one, of earlier runs with other inputs, come first
         """
         newest: dict[str, Known] = {}
         for line in self.known.values():
             if line.source not in newest or newest[line.source].at < line.at:
                 newest[line.source] = line
-        return [
-            line
-            for line in self.known.values()
-            if line.stamp == newest[line.source].stamp and not self._is_behind(line)
-        ]
+        lines = (x for x in self.known.values() if x.stamp == newest[x.source].stamp)
+        holding = (line for line in lines if not self._is_behind(line))
+        return sorted(holding, key=lambda line: (order.get(line.unit, -1), line.unit, line.frame))
 
     def records(self, lines: Iterable[Known]) -> Iterator[Record]:
         """What the lines hold, in their order, but for those that another process began anew."""

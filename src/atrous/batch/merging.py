@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from atrous.batch.journal import Journal, Known, current
+from atrous.batch.journal import Journal, Known
 from atrous.formats import panoptic_json, write_whole
 from atrous.labels import LabelSpace
 
@@ -15,17 +15,14 @@ AT_A_TIME = 256
 """Pictures whose segments are in memory at a time."""
 
 
-def write_panoptic_json(journal: Journal, order: Mapping[str, int], labels: LabelSpace) -> None:
-    """Writes panoptic.json of a folder with all its pictures, each once, if there are any.
-
-    order  unit -> place: those without one, of earlier runs with other inputs, come first
+def write_panoptic_json(journal: Journal, lines: Iterable[Known], labels: LabelSpace) -> None:
+    """Writes panoptic.json of a folder with the pictures of these lines, if there are any.
 
     Raises: BadInput if it cannot be written; what was there stays.
     """
-    known = [line for line in current(journal.known.values()) if _has_ids(line)]
+    known = [line for line in lines if _has_ids(line)]
     if not known:
         return
-    known.sort(key=lambda line: (order.get(line.unit, -1), line.frame))
     images: list[str] = []
     annotations: list[str] = []
     for part in _parts(journal, iter(known), labels):

@@ -61,7 +61,8 @@ def parse_all(
     """An answer for each picture, in the order of the inputs; what cannot be used is a problem.
 
     What a folder holds already is not parsed again, but answered from its journal. Left early or
-    not, its panoptic.json lists all that is in it, and a film is closed with the frames it has.
+    not, its panoptic.json lists all that is in it, and a film is closed with the frames it has. The
+    contact sheet is made at the end alone.
 
     shelf  the folder that results go to
     film   the video that the frames of the one input, a video, go to
@@ -105,7 +106,7 @@ class _Run:
                 yield from self._left_by(self._others, self._shelf)
         except BaseException:
             with suppress(BadInput, Failed, OSError):  # what ended the run is told already
-                self._finish()
+                self._finish(is_stopped=True)
             raise
         self._finish()
 
@@ -213,11 +214,11 @@ class _Run:
         if over.problem:
             yield Answer(over.file, problem=over.problem)
 
-    def _finish(self) -> None:
+    def _finish(self, *, is_stopped: bool = False) -> None:
         if self._screen:
             self._screen.close()
         if self._shelf:
-            self._shelf.finish(self._order(), self._parser.labels)
+            self._shelf.finish(self._order(), self._parser.labels, is_stopped=is_stopped)
 
     def _order(self) -> Mapping[str, int]:
         return {self._names[each]: place for place, each in enumerate(self._inputs)}

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from atrous.batch.answers import Answer, Record, Stamp
 from atrous.batch.inputs import Input, source_of
-from atrous.batch.journal import Ended, Journal, Known, current, full, now
+from atrous.batch.journal import Ended, Journal, Known, full, now
 from atrous.batch.merging import write_panoptic_json
+from atrous.batch.sheet import Sheet, write_contact_sheet
 from atrous.formats.files import require_utf8
 from atrous.labels import LabelSpace
 from atrous.result import Result, ResultFolder
@@ -22,17 +23,26 @@ from atrous.types import BadInput
 class Shelf:
     """Results on their way into a folder, and those that lie there.
 
-    results  writes the files of one result
-    journal  remembers them
-    kinds    of maps that are asked for besides: pictures that lack one are not done
+    results    writes the files of one result
+    journal    remembers them
+    kinds      of maps that are asked for besides: pictures that lack one are not done
+    has_sheet  whether there is to be a contact sheet of the overlays
     """
 
     def __init__(
-        self, results: ResultFolder, journal: Journal, *, kinds: Iterable[str] = ()
+        self,
+        results: ResultFolder,
+        journal: Journal,
+        *,
+        kinds: Iterable[str] = (),
+        has_sheet: bool = False,
     ) -> None:
         self._results, self.journal, self._kinds = results, journal, tuple(kinds)
+        self._has_sheet = has_sheet
+        self.sheet: Sheet | None = None
+        """The contact sheet, when it is there."""
         self._old: dict[str, list[Known]] = {}
-        for line in current(journal.known.values()):
+        for line in journal.current():
             self._old.setdefault(line.source, []).append(line)
         self._ended = dict(journal.ended)
         outputs = (output for lines in self._old.values() for x in lines for output in x.outputs)
@@ -53,10 +63,7 @@ class Shelf:
 
         limit  of a video's frames, 0 = none
         """
-        lines = sorted(self._old.get(source_of(each), []), key=lambda line: line.frame)
-        ended = self._ended.get(source_of(each))
-        if ended is not None and each.is_video:  # a shorter pass came after a longer one
-            lines = [line for line in lines if line.frame <= ended.frames]
+        lines = self._old.get(source_of(each), [])
         if each.is_live or not lines or lines[0].stamp != stamp_of(each):
             return
         if each.is_video and not self._is_ended(each, len(lines), limit):
@@ -95,14 +102,22 @@ class Shelf:
         """The files of a record."""
         return self._paths(record.outputs)
 
-    def finish(self, order: Mapping[str, int], labels: LabelSpace) -> None:
+    def finish(
+        self, order: Mapping[str, int], labels: LabelSpace, *, is_stopped: bool = False
+    ) -> None:
         """Writes panoptic.json of all that is done, by whomever, if there is anything.
+
+        order       unit -> place in it
+        is_stopped  whether somebody waits for the end: the contact sheet is left out then
 
         Raises: Failed if it cannot be written.
         """
         try:
             self.journal.refresh()
-            write_panoptic_json(self.journal, order, labels)
+            lines = self.journal.current(order)
+            write_panoptic_json(self.journal, lines, labels)
+            if self._has_sheet and not is_stopped:
+                self.sheet = write_contact_sheet(self.journal.folder, lines)
         except BadInput as error:
             if not isinstance(error.__context__, OSError):
                 raise

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from atrous.draw import Style, overlay
+from atrous.draw import Style
 from atrous.result import Result
 from atrous.types import Image
 from atrous.video import Film, Video
@@ -19,7 +20,7 @@ class Screen:
     """
 
     def __init__(self, path: Path, style: Style) -> None:
-        self._path, self._style = path, style
+        self._path, self._style = path, replace(style, legend=False)
         self._film = Film(path, fps=1.0)  # tells of a bad ending at once
         self._is_live, self._fps, self._begun = False, 0.0, 0.0
 
@@ -30,14 +31,7 @@ class Screen:
 
     def drawn(self, result: Result) -> Image:
         """A frame of the film, in any thread; (h, w, 3) of the size of the image."""
-        return overlay(
-            result.image,
-            result.parse,
-            result.labels,
-            style=self._style,
-            legend=False,
-            is_frame=True,
-        )
+        return result.painted(self._style)
 
     def show(self, picture: Image) -> None:
         """Adds a frame to the film.

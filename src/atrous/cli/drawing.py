@@ -6,6 +6,10 @@ from typing import Annotated
 
 import typer
 
+ContactSheet = Annotated[
+    bool,
+    typer.Option("--contact-sheet", help="all overlays on one page; of over 100, every n-th"),
+]
 Overlay = Annotated[
     str, typer.Option(help="overlay, side-by-side with the photo, or none, the quickest")
 ]

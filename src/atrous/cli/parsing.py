@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -17,6 +16,7 @@ from atrous.cli.app import DEFAULT_MODEL, Device, Model, Quiet, Settings, app, c
 from atrous.cli.drawing import (
     Alpha,
     By,
+    ContactSheet,
     NoContours,
     NoLabels,
     NoLegend,
@@ -24,6 +24,7 @@ from atrous.cli.drawing import (
     Picture,
 )
 from atrous.cli.keys import pressed
+from atrous.cli.placing import Places, make_shelf
 from atrous.cli.seeing import (
     Compile,
     Flip,
@@ -58,8 +59,9 @@ def parse(
     out: Annotated[
         Optional[list[Path]],  # noqa: UP045
         typer.Option(
-            help="folder for the results [default: parsed], or a video file for those of a video; "
-            "may be given twice for both"
+            help="folder for the results, or a video file for those of a video; may be given "
+            "twice for both",
+            show_default=str(FOLDER),
         ),
     ] = None,
     overwrite: Annotated[
@@ -72,6 +74,7 @@ def parse(
     confidence: Annotated[
         bool, typer.Option("--confidence", help="write 16-bit confidence maps too")
     ] = False,
+    contact_sheet: ContactSheet = False,
     overlay: Overlay = "overlay",
     picture: Picture = "png",
     by: By = "instance",
@@ -91,15 +94,17 @@ def parse(
     compile: Compile = False,
     batch: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="images of one size at a time [default: 8 on CUDA, else 1]"),
+        typer.Option(min=1, help="images of one size at a time", show_default="8 on CUDA, else 1"),
     ] = None,
     workers: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="threads that read, and that write [default: a core each, to 8]"),
+        typer.Option(
+            min=1, help="threads that read, and that write", show_default="a core each, to 8"
+        ),
     ] = None,
     frames: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="of each video and camera [default: all]"),
+        typer.Option(min=1, help="of each video and camera", show_default="all"),
     ] = None,
     stretch: Annotated[
         bool, typer.Option("--stretch", help="scale 16-bit and TIFF images by their own range")
@@ -110,21 +115,29 @@ def parse(
 ) -> int:
     """Parse images and videos; write overlays, segment ids and COCO panoptic JSON.
 
-    What is in the folder already is skipped: the same command goes on where it stopped. A camera
-    shows until q, Ctrl-C or --frames. Under torchrun the inputs are shared out.
+    What is in the folder already is skipped: the same command goes on where
+    it stopped.
+
+    A camera shows until q, Ctrl-C or --frames.
+
+    Under torchrun the inputs are shared out.
     """
     from atrous.batch import How, Share, find_inputs, parse_all
     from atrous.draw import Style
 
     found = find_inputs(inputs, listed=sys.stdin.buffer if "-" in inputs else None)
-    places, share = _Places.of(out or [FOLDER], found), Share.told()
+    places, share = Places.of(out or [FOLDER], found), Share.told()
+    if contact_sheet:
+        places.require_sheet(overlay, found)
     seen: dict[str, Any] = {"scales": scales, "flip": flip, "window": window, "tile": tile}
     seen |= {"precision": precision, "reject_below": reject_below, "least_area": least_area}
     settled = {"output_stride": output_stride, "set": settings, **seen, "stretch": stretch}
     style = Style(by, alpha, not no_contours, not no_labels, not no_legend)
     look = {"format": format, "overlay": overlay, "picture": picture, "style": style}
     maps = {"semantic": semantic, "confidence": confidence}
-    shelf = _shelf(places.folder, (look, maps), (model, settled), overwrite)
+    about: Any = {"seen": settled, "look": look, "maps": maps}
+    about |= {"has_sheet": contact_sheet, "overwrite": overwrite}
+    shelf = make_shelf(places.folder, model, **about) if places.folder else None
     _take_device(device)
     parser = make_parser(model, device, output_stride, settings, compile=compile, **seen)
     if shelf:
@@ -136,37 +149,8 @@ def parse(
         options: Any = {"shelf": shelf, "film": places.film, "how": how, "share": share}
         with closing(parse_all(parser, found, **options)) as answers:
             code = talk.listen(answers)
-    talk.sum_up(str(places))
+    talk.sum_up(str(places), shelf and shelf.sheet)
     return code
-
-
-@dataclass(frozen=True, slots=True)
-class _Places:
-    """Where results go: a folder, a film, or both."""
-
-    folder: Path | None
-    film: Path | None
-
-    @classmethod
-    def of(cls, out: Sequence[Path], inputs: Sequence[Any]) -> _Places:
-        from atrous.video import CODECS, VIDEO_SUFFIXES
-
-        films = [p for p in out if p.suffix.lower() in VIDEO_SUFFIXES and not p.is_dir()]
-        folders = [p for p in out if p not in films]
-        if len(films) > 1 or len(folders) > 1:
-            raise BadInput("--out: give one folder, one video file, or one of each")
-        for film in films:
-            if film.suffix.lower() not in CODECS:
-                raise BadInput(f"--out {film}: films end in {', '.join(CODECS)}: choose one")
-            if len(inputs) != 1 or not inputs[0].is_video:
-                what = "a film is made of one video or camera"
-                raise BadInput(f"--out {film}: {what}: name one, or a folder for the results")
-            if film.exists() and not inputs[0].is_live and film.samefile(inputs[0].place):
-                raise BadInput(f"--out {film}: that is the video itself: choose another name")
-        return cls(folders[0] if folders else None, films[0] if films else None)
-
-    def __str__(self) -> str:
-        return " and ".join(str(place) for place in (self.folder, self.film) if place)
 
 
 class _Talk:
@@ -200,50 +184,18 @@ class _Talk:
         elif not self._quiet and not answer.is_old and (self._total or TALKATIVE) <= TALKATIVE:
             print(f"{answer.title}: {answer.words}", file=sys.stderr)
 
-    def sum_up(self, places: str) -> None:
-        """The last line: how many, how fast, where."""
+    def sum_up(self, places: str, sheet: Any) -> None:
+        """The last lines: how many, how fast, where; and what is on the contact sheet."""
         parsed = self._new + self._old
         if self._quiet or (not parsed and self._bad == 1):
             return
         before = f" ({self._old} were done before)" if self._old else ""
         speed = self._new / max(time.monotonic() - self._begun, 1e-9)
         fast = f", {speed:.2g} images/s" if self._new else ""
-        total = parsed + self._bad
-        print(f"{parsed} of {total} parsed{before}{fast}, see {places}", file=sys.stderr)
-
-
-def _shelf(
-    folder: Path | None,
-    look_and_maps: tuple[dict[str, Any], dict[str, bool]],
-    made: tuple[str, dict[str, Any]],
-    overwrite: bool,
-) -> Any:
-    """The folder of results, if there is to be one, with what it knows."""
-    from dataclasses import asdict
-    from hashlib import file_digest
-
-    from atrous.batch import Journal, Made, Share, Shelf
-    from atrous.parser import find_model
-    from atrous.result import ResultFolder
-    from atrous.run.checkpoint import read_header
-
-    if folder is None:
-        return None
-    look, maps = look_and_maps
-    options: dict[str, Any] = look | maps
-    results = ResultFolder(folder, **options)
-    path = find_model(made[0])
-    read_header(path)  # says what is wrong with it
-    with path.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
-    style = asdict(look.pop("style"))
-    plain = {f"no-{part}": not style.pop(part) for part in ("contours", "labels", "legend")}
-    settings = made[1] | look | style | plain
-    named = {f"--{name.replace('_', '-')}": value for name, value in settings.items()}
-    by = Made(Path(made[0]).name, digest, named)
-    share = Share.told()
-    journal = Journal(folder, by, rank=share.journal_rank, size=share.size, overwrite=overwrite)
-    return Shelf(results, journal, kinds=[kind for kind, wanted in maps.items() if wanted])
+        where = f", see {places}" if parsed else ""
+        print(f"{parsed} of {parsed + self._bad} parsed{before}{fast}{where}", file=sys.stderr)
+        if sheet:
+            print(sheet, file=sys.stderr)
 
 
 def _take_device(device: str) -> None:
