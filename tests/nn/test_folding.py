@@ -10,14 +10,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import atrous.nn.packing as packing
 from atrous.data.shapes import Shapes
 from atrous.instances.boxes import BoxNumbers
 from atrous.instances.keypoints import KeypointNumbers
 from atrous.nn.backbone import BACKBONES, Layout, build_backbone
+from atrous.nn.context import ASPP
+from atrous.nn.decoder import SpaceToDepthDecoder
 from atrous.nn.dropout import Dropout
 from atrous.nn.folding import FoldedConv, folded
 from atrous.nn.layers import ConvNorm, classifier
-from atrous.nn.packing import PackedConv, can_pack, packed
+from atrous.nn.packedconv import PackedConv, can_pack
+from atrous.nn.packing import PackedASPP, PackedDecoder, packed
 from atrous.nn.padding import set_padding
 from atrous.nn.statistics import variance_of
 from atrous.parser import load
@@ -223,3 +227,45 @@ def test_maps_of_any_size_may_follow_each_other() -> None:
         images = photo(side)
         for ours, theirs in zip(answers(one, images), answers(network, images), strict=True):
             assert_near(ours, theirs, within=ROUNDING)
+
+
+@NEEDS_PACKING
+@pytest.mark.parametrize("rate", [2, 6, 7, 12])
+def test_wide_depthwise_windows_answer_the_same_however_they_are_padded(rate: int) -> None:
+    network = lived_in(nn.Sequential(ConvNorm(8, 8, kernel=3, rate=rate, groups=8)))
+    images = torch.randn(1, 8, 9, 11, generator=torch.Generator().manual_seed(0))
+    images = images.to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        assert_near(packed(folded(network))(images), network(images), within=ROUNDING)
+
+
+@NEEDS_PACKING
+@pytest.mark.parametrize("pooling", [True, False])
+def test_a_pyramid_that_is_a_sum_answers_what_a_joined_one_does(pooling: bool) -> None:
+    rates = (6, 12)
+    network = ASPP(3, width=8, rates=rates, output_stride=16, pooling=pooling, separable=False)
+    lived_in(network)
+    one = packed(folded(network))
+    assert isinstance(one, PackedASPP)
+    with torch.inference_mode():
+        assert_near(one(photo(17)), network(photo(17)), within=ROUNDING)
+
+
+def test_in_bf16_a_pyramid_is_joined_and_rounded_once() -> None:
+    network = lived_in(ASPP(3, width=8, rates=(6,), output_stride=16))
+    assert isinstance(packed(folded(network, dtype=torch.bfloat16)), ASPP)
+
+
+@NEEDS_PACKING
+@pytest.mark.parametrize("at_a_time", [32, 64, 1024])
+def test_a_decoder_answers_the_same_in_parts(
+    monkeypatch: pytest.MonkeyPatch, at_a_time: int
+) -> None:
+    monkeypatch.setattr(packing, "AT_A_TIME", at_a_time)
+    network = lived_in(SpaceToDepthDecoder(6, 7, width=8, kernel=3, output_stride=16))
+    one = packed(folded(network))
+    low, high = torch.randn(2, 6, 17, 13), torch.randn(2, 7, 5, 4)
+    with torch.inference_mode():
+        assert_near(one(low, high), network(low, high), within=ROUNDING)
+    assert isinstance(one, PackedDecoder)
+    assert len(one.parts) == max(1, min(4, 128 // at_a_time))

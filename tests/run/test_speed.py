@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import atrous.run.speed as module
 from atrous.nn.layers import ConvNorm, classifier
-from atrous.nn.packing import can_pack
+from atrous.nn.packedconv import can_pack
 from atrous.run.speed import SHAPES, Speed, has_bf16, quick
 from atrous.tensors import Maps
 from atrous.types import BadInput
@@ -106,7 +106,7 @@ def test_the_system_stays_what_it_is(small: Small) -> None:
     assert torch.equal(plain(small, images()), truth)
 
 
-def test_bf16_that_is_emulated_works_and_is_told_of(
+def test_bf16_that_is_slower_works_and_is_told_of(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "has_bf16", lambda _: False)
@@ -124,14 +124,34 @@ def test_auto_takes_bf16_where_the_hardware_has_it(
     assert Speed().dtype(CPU) == (torch.bfloat16 if there else torch.float32)
 
 
-@pytest.mark.parametrize("name", ["avx512_bf16", "amx_bf16", "bf16"])
-def test_a_cpu_has_bf16_if_torch_names_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+CAPABILITIES = [
+    ({"amx_bf16": True, "avx512_bf16": True, "avx512_fp16": True}, True),
+    ({"amx_bf16": False, "avx512_bf16": True, "avx512_fp16": True}, False),
+    ({"amx_bf16": False, "avx512_bf16": True, "avx512_fp16": False}, True),
+    ({"avx512_bf16": True}, True),
+    ({"bf16": True}, True),
+    ({"bf16": False}, False),
+    ({}, False),
+]
+
+
+@pytest.mark.parametrize(("told", "is_fast"), CAPABILITIES)
+def test_a_cpu_has_bf16_if_what_torch_names_is_faster_than_fp32(
+    monkeypatch: pytest.MonkeyPatch, told: dict[str, bool], is_fast: bool
+) -> None:
     monkeypatch.setattr(module, "can_pack", lambda _: True)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
-    for there in (True, False):
-        found = {name: there}
-        monkeypatch.setattr(torch.cpu, "get_capabilities", found.copy, raising=False)
-        assert has_bf16(CPU) == there
+    monkeypatch.setattr(torch.cpu, "get_capabilities", told.copy, raising=False)
+    assert has_bf16(CPU) == is_fast
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_torch_that_lists_nothing_is_asked_for_amx(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    monkeypatch.setattr(module, "can_pack", lambda _: True)
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: there, raising=False)
+    assert has_bf16(CPU) == there
 
 
 def test_another_precision_is_refused() -> None:

@@ -62,12 +62,12 @@ def with_children(module: nn.Module, change: Callable[[nn.Module], nn.Module]) -
 
 def _folded(module: nn.Module, dtype: torch.dtype) -> nn.Module:
     if isinstance(module, ConvNorm):
-        conv = _conv(module.conv, *_joined(module), dtype=dtype)
+        conv = convolution(module.conv, *_joined(module), dtype=dtype)
         own = (_folded(layer, dtype) for layer in (module.pad, module.activation))
         return FoldedConv(conv, *own)
     if isinstance(module, nn.Conv2d):
         exact = torch.float32 if module.kernel_size == (1, 1) else dtype
-        return FoldedConv(_conv(module, module.weight, module.bias, dtype=exact))
+        return FoldedConv(convolution(module, module.weight, module.bias, dtype=exact))
     return with_children(module, partial(_folded, dtype=dtype))
 
 
@@ -81,7 +81,9 @@ def _joined(block: ConvNorm) -> tuple[Tensor, Tensor]:
     return weight * slope[:, None, None, None], shift
 
 
-def _conv(like: nn.Conv2d, weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype) -> nn.Conv2d:
+def convolution(
+    like: nn.Conv2d, weight: Tensor, bias: Tensor | None, *, dtype: torch.dtype
+) -> nn.Conv2d:
     """A convolution as another one, but for its weights; those that fit already are shared."""
     assert not isinstance(like.padding, str)
     with torch.device("meta"):  # weights are given: none need be drawn

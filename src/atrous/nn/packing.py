@@ -1,6 +1,7 @@
-"""Folded networks on a CPU with oneDNN: weights in its own layout, sums and activations fused.
+"""Folded networks on a CPU with oneDNN: sums and activations inside of the convolutions.
 
-What torch.compile makes of a frozen network, without a compiler and without waiting for it.
+What torch.compile makes of a frozen network, without a compiler and without waiting for it; and
+less moved to and fro in memory.
 """
 
 from __future__ import annotations
@@ -9,76 +10,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from atrous.nn.folding import FoldedConv, with_children
+from atrous.nn.blocks import cell_by_cell, joined_blocks, unfolded_blocks
+from atrous.nn.context import ASPP
+from atrous.nn.decoder import BLOCK, REDUCED, SpaceToDepthDecoder
+from atrous.nn.folding import FoldedConv, convolution, with_children
 from atrous.nn.mobilenet import InvertedResidual
+from atrous.nn.packedconv import PackedConv, added
 from atrous.nn.resnet import Bottleneck
+from atrous.nn.stripes import Striped
 from atrous.nn.xception import Separable, XceptionModule
 
-OPS = torch.ops.mkldnn
-FUSED: dict[type[nn.Module], tuple[str, list[float]]] = {
-    nn.ReLU: ("relu", []),
-    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
-    nn.Identity: ("none", []),
-}
-"""What the library calls an activation, and its numbers."""
-
-
-def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this CPU's torch can run packed convolutions of a type."""
-    if not (torch.backends.mkldnn.is_available() and hasattr(OPS, "_convolution_pointwise")):
-        return False
-    return dtype == torch.float32 or bool(OPS._is_mkldnn_bf16_supported())
-
-
-class PackedConv(nn.Module):
-    """A folded convolution that runs in one pass with its activation, and with a sum if need be.
-
-    The best layout of weights depends on the size of the map, and in another one every call would
-    lay them out anew, at up to seven times the cost. So they are laid out for the size that comes,
-    and again where another one comes, which took a seventh of a pass at most.
-    """
-
-    def __init__(self, folded: FoldedConv) -> None:
-        super().__init__()
-        conv = folded.conv
-        self.pad, self._plain = folded.pad, conv.weight.detach()
-        self._numbers = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self._activation, self._limits = FUSED[type(folded.activation)]
-        self._bias = None if conv.bias is None else conv.bias.detach()
-        self._laid_out: tuple[torch.Size, Tensor] | None = None
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
-        """Convolves, activates."""
-        x = self.pad(x).to(self._plain.dtype)
-        y: Tensor = OPS._convolution_pointwise(
-            *(x, self._weight(x.shape), self._bias, *self._numbers),
-            *(self._activation, self._limits, ""),
-        )
-        return y
-
-    def added(
-        self, x: Float[Tensor, "b c h w"], other: Float[Tensor, "b c2 h2 w2"], *, rectified: bool
-    ) -> Float[Tensor, "b c2 h2 w2"]:
-        """The convolution of `x` and a map in one sum, which ReLU may follow.
-
-        Raises: ValueError if an activation stands between the convolution and the sum.
-        """
-        if self._activation != "none":
-            raise ValueError(f"{self._activation} comes before the sum: add outside of this")
-        x = self.pad(x).to(self._plain.dtype)
-        y: Tensor = OPS._convolution_pointwise.binary(
-            *(x, other, self._weight(x.shape), self._bias, *self._numbers),
-            *("add", 1.0, "relu" if rectified else None, [], None),
-        )
-        return y
-
-    def _weight(self, shape: torch.Size) -> Tensor:
-        """The weights as this size wants them. Other threads may ask for another meanwhile."""
-        laid_out = self._laid_out
-        if laid_out is None or laid_out[0] != shape:
-            weight = OPS._reorder_convolution_weight(self._plain, *self._numbers, list(shape))
-            self._laid_out = laid_out = (shape, weight)
-        return laid_out[1]
+AT_A_TIME = 1024
+"""Channels that a decoder's last convolution answers at a time; with 2048, weights that no cache
+holds cost it a tenth of its time."""
 
 
 class PackedBottleneck(nn.Module):
@@ -95,7 +39,7 @@ class PackedBottleneck(nn.Module):
         if self.skip > 1:
             strided = x[..., :: self.skip, :: self.skip]
             seen = strided.contiguous(memory_format=torch.channels_last)
-        return _added(self.expand, self.inner(x), self.shortcut(seen), rectified=True)
+        return added(self.expand, self.inner(x), self.shortcut(seen), rectified=True)
 
 
 class PackedInverted(nn.Module):
@@ -103,7 +47,10 @@ class PackedInverted(nn.Module):
 
     def __init__(self, unit: InvertedResidual) -> None:
         super().__init__()
-        self.inner = nn.Sequential(unit.expand, unit.depthwise)
+        expand, depthwise = unit.expand, unit.depthwise
+        self.inner: nn.Module = depthwise
+        if isinstance(expand, PackedConv) and isinstance(depthwise, PackedConv):
+            self.inner = Striped(expand, depthwise)
         self.project, self.is_residual = unit.project, unit.is_residual
 
     def forward(
@@ -112,7 +59,7 @@ class PackedInverted(nn.Module):
         """The unit's output, and its depthwise output, which decoders tap."""
         inner = self.inner(x)
         if self.is_residual:
-            return _added(self.project, inner, x, rectified=False), inner
+            return added(self.project, inner, x, rectified=False), inner
         return self.project(inner), inner
 
 
@@ -134,7 +81,98 @@ class PackedXception(nn.Module):
         """The module's output, and that of its second convolution, which decoders tap."""
         inner = self.second(self.first(x))
         filtered = self.depthwise(inner.relu())
-        return _added(self.pointwise, filtered, self.shortcut(x), rectified=False), inner
+        return added(self.pointwise, filtered, self.shortcut(x), rectified=False), inner
+
+
+class PackedASPP(nn.Module):
+    """A pyramid whose branches are never joined: the last convolution is a sum of theirs."""
+
+    def __init__(self, folded: ASPP) -> None:
+        super().__init__()
+        branches = [folded.pool] * (folded.pool is not None) + [folded.point, *folded.atrous]
+        self.has_pool = folded.pool is not None
+        self.branches = nn.ModuleList(packed(branch) for branch in branches)
+        self.parts = nn.ModuleList(_parts(folded.project, len(branches)))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b width h w"]:
+        """Context features of the same size."""
+        total: Tensor | None = None
+        for branch, part in zip(self.branches, self.parts, strict=True):
+            if total is None:
+                mean = x.mean(dim=(2, 3), keepdim=True) if self.has_pool else x
+                total = part(branch(mean)).expand(-1, -1, *x.shape[-2:])
+                total = total.contiguous(memory_format=torch.channels_last)
+            else:
+                total = added(part, branch(x), total, rectified=part is self.parts[-1])
+        assert total is not None
+        return total
+
+
+def _parts(last: nn.Module, count: int) -> list[PackedConv]:
+    """A 1x1 convolution over joined maps as one for each of them; the first has the bias."""
+    assert isinstance(last, FoldedConv)
+    weights, bias = last.conv.weight.chunk(count, dim=1), last.conv.bias
+    return [
+        PackedConv(
+            FoldedConv(convolution(last.conv, weight, bias if n == 0 else None, dtype=weight.dtype))
+        )
+        for n, weight in enumerate(weights)
+    ]
+
+
+class PackedDecoder(nn.Module):
+    """DeeperLab's decoder at an output stride of 16, its blocks cell by cell in memory.
+
+    Between map and blocks whole cells move, where channels would have to be sorted: the
+    convolutions know the other order of channels by their weights.
+    """
+
+    def __init__(self, folded: SpaceToDepthDecoder) -> None:
+        super().__init__()
+        first, second = folded.first, folded.second
+        wide, joined = (_channels(x) for x in (second.pointwise, first.depthwise))
+        into = torch.cat([cell_by_cell(REDUCED), torch.arange(REDUCED * BLOCK**2, joined)])
+        self.reduce = packed(folded.reduce)
+        self.convs = nn.Sequential(
+            _sorted(first.depthwise, answers=into),
+            _sorted(first.pointwise, sees=into),
+            packed(second.depthwise),
+        )
+        count = max(n for n in (1, 2, BLOCK) if n == 1 or n * AT_A_TIME <= wide)
+        orders = cell_by_cell(wide // BLOCK**2).chunk(count)
+        self.parts = nn.ModuleList(_sorted(second.pointwise, answers=order) for order in orders)
+
+    def forward(
+        self, low: Float[Tensor, "b c1 h4 w4"], high: Float[Tensor, "b c2 ho wo"]
+    ) -> Float[Tensor, "b width h4 w4"]:
+        """Decoded features at stride 4."""
+        joined: Tensor = self.convs(joined_blocks(self.reduce(low), high))
+        blocks = [part(joined) for part in self.parts]
+        return unfolded_blocks(blocks, (low.shape[-2], low.shape[-1]))
+
+
+def _is_float32(layer: nn.Module) -> bool:
+    """Whether sums lose nothing if they are rounded after each part."""
+    return isinstance(layer, FoldedConv) and layer.conv.weight.dtype == torch.float32
+
+
+def _channels(conv: nn.Module) -> int:
+    assert isinstance(conv, FoldedConv)
+    return conv.conv.out_channels
+
+
+def _sorted(
+    layer: nn.Module, *, answers: Tensor | None = None, sees: Tensor | None = None
+) -> PackedConv:
+    """A packed convolution with its channels in another order."""
+    assert isinstance(layer, FoldedConv)
+    weight, bias = layer.conv.weight, layer.conv.bias
+    if sees is not None:
+        weight = weight[:, sees]
+    if answers is not None:
+        weight, bias = weight[answers], None if bias is None else bias[answers]
+    conv = convolution(layer.conv, weight, bias, dtype=weight.dtype)
+    return PackedConv(FoldedConv(conv, layer.pad, layer.activation))
 
 
 def packed(folded: nn.Module) -> nn.Module:
@@ -145,6 +183,10 @@ def packed(folded: nn.Module) -> nn.Module:
     """
     if isinstance(folded, FoldedConv):
         return PackedConv(folded)
+    if isinstance(folded, ASPP) and _is_float32(folded.project) and len(folded.atrous) > 0:
+        return PackedASPP(folded)
+    if isinstance(folded, SpaceToDepthDecoder) and folded.step == BLOCK:
+        return PackedDecoder(folded)
     whole = with_children(folded, packed)
     if isinstance(whole, Bottleneck):
         return PackedBottleneck(whole)
@@ -153,8 +195,3 @@ def packed(folded: nn.Module) -> nn.Module:
     if isinstance(whole, XceptionModule) and whole.has_shortcut:
         return PackedXception(whole)
     return whole
-
-
-def _added(last: nn.Module, x: Tensor, other: Tensor, *, rectified: bool) -> Tensor:
-    assert isinstance(last, PackedConv)
-    return last.added(x, other, rectified=rectified)

@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.nn.folding import folded
-from atrous.nn.packing import can_pack, packed
+from atrous.nn.packedconv import can_pack
+from atrous.nn.packing import packed
 from atrous.tensors import Maps, mapped
 from atrous.types import BadInput
 
@@ -26,8 +27,13 @@ PRECISIONS = ("auto", "fp32", "bf16")
 SHAPES = 4
 """How many shapes of batches a network is compiled for; all others run without."""
 COMPILERS = ("torch._dynamo.", "torch._inductor.")
-HARDWARE = ("avx512_bf16", "amx_bf16", "sve_bf16", "bf16")
-"""Names of what lets a CPU multiply bf16, as torch tells them."""
+HARDWARE = ("amx_bf16", "sve_bf16", "bf16")
+"""Names of what lets a CPU multiply bf16 faster than fp32, as torch tells them."""
+VECTORS, SLOW_VECTORS = "avx512_bf16", "avx512_fp16"
+"""Vectors of bf16 are fast, but on cores that have vectors of fp16 too (Intel's since Sapphire
+Rapids): there their products take four times as long as those of fp32 and are twice as many, since
+such cores have AMX for bf16. Where a virtual machine hides AMX, networks ran at half the speed.
+"""
 GRAPHS_AT_MOST = 1 << 12
 """For torch's limit on how often one function is compiled: ours holds, network by network."""
 
@@ -61,15 +67,23 @@ class Speed:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the hardware itself multiplies bf16; emulated, it is slower than fp32."""
+    """Whether the hardware itself multiplies bf16 faster than fp32; emulated, it is slower.
+
+    Told by names, not measured: so "auto" gives the same answers in every run on a machine.
+    """
     if device.type == "cuda":
         with torch.cuda.device(device):
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not can_pack(torch.bfloat16):
         return False
-    told: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    older = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)
-    return bool(older()) or any(told.get(name) for name in HARDWARE)
+    told: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", _older)()
+    has_vectors = bool(told.get(VECTORS)) and not told.get(SLOW_VECTORS)
+    return has_vectors or any(told.get(name) for name in HARDWARE)
+
+
+def _older() -> Mapping[str, object]:
+    """What a torch says that does not list capabilities; of vectors it does not say enough."""
+    return {"amx_bf16": getattr(torch.cpu, "_is_amx_tile_supported", bool)()}
 
 
 def quick(
@@ -85,7 +99,7 @@ def quick(
     tell = tell or _on_stderr
     dtype = speed.dtype(device)
     if dtype == torch.bfloat16 and not has_bf16(device):
-        tell(f"--precision bf16: this {device.type} only emulates it: fp32 would be faster")
+        tell(f"--precision bf16: this {device.type} is slower in it: fp32 would be faster")
     network = folded(system, dtype=dtype).to(device)
     if speed.compile:
         return _Compiled(network, device, tell)
