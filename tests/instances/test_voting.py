@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from atrous.instances import tiles, voting
 from atrous.instances.lattice import flat, lattice, sampled
-from atrous.instances.spans import MOST
+from atrous.instances.nearest import MOST
 
 MAPS = arrays(np.float32, (2, 5, 7), elements=st.floats(-10, 10, width=32))
 SIZE = 40, 50

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.instances import runs
+from atrous.instances import neighbours, runs
 from atrous.instances.runs import Runs
 from atrous.labels import LabelSpace
 from atrous.types import ClassMap, FloatMap, Parse, Segment
@@ -101,12 +101,12 @@ def _cut(
 ) -> Runs:
     """The image cut into runs whose owners are known."""
     height, width = cells.shape
-    rows, columns = (runs.axis(place, n) for place, n in zip(at, cells.shape, strict=True))
+    rows, columns = (neighbours.axis(place, n) for place, n in zip(at, cells.shape, strict=True))
     pixels = cast(ClassMap, np.ascontiguousarray(pixel_class))
     grid_class = np.ascontiguousarray(cell_class, dtype=pixels.dtype)
     is_same = pixels.shape == (height, width) and _are_cells(rows) and _are_cells(columns)
     index = np.ascontiguousarray(cells, dtype=np.int32).reshape(-1)
-    grid = runs.Grid(index, grid_class.reshape(-1), width, is_same)
+    grid = neighbours.Grid(index, grid_class.reshape(-1), width, is_same)
     known = np.zeros(np.iinfo(pixels.dtype).max + 1, dtype=np.bool_)
     known[: len(is_thing)] = is_thing
     starts, owners = _room(pixels.size)
@@ -119,7 +119,7 @@ def _cut(
     return cut
 
 
-def _are_cells(axis: runs.Axis) -> bool:
+def _are_cells(axis: neighbours.Axis) -> bool:
     return bool((axis.low == np.arange(len(axis.low))).all() and not axis.part.any())
 
 

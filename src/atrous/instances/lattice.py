@@ -25,6 +25,7 @@ class Lattice(NamedTuple):
     rows, columns   of the maps
     ratio           cells of the decoding in one cell of the maps, along a side
     last_y, last_x  the last row and column of the decoding
+    per_row         one over `columns`: to multiply is quicker than to divide
     """
 
     height: int
@@ -35,6 +36,7 @@ class Lattice(NamedTuple):
     stride: int
     last_y: float
     last_x: float
+    per_row: float
 
 
 def lattice(
@@ -52,14 +54,23 @@ def lattice(
             f"maps of {maps_hw} cells of stride {map_stride} do not reach over {size_hw} cells of"
             f" stride {stride}"
         )
-    return Lattice(*(*size_hw, *maps_hw, ratio, stride), *((n - 1) / ratio for n in size_hw))
+    last_y, last_x = ((n - 1) / ratio for n in size_hw)
+    return Lattice(*size_hw, *maps_hw, ratio, stride, last_y, last_x, 1 / maps_hw[1])
 
 
 @compiled
 def itself(grid: Lattice) -> Lattice:
     """The maps as a decoding of their own: a cell of it is one of theirs."""
     rows, columns, stride = grid.rows, grid.columns, grid.ratio * grid.stride
-    return Lattice(rows, columns, rows, columns, 1, stride, float(rows - 1), float(columns - 1))
+    last = float(rows - 1), float(columns - 1)
+    return Lattice(rows, columns, rows, columns, 1, stride, *last, grid.per_row)
+
+
+@compiled
+def place_of(grid: Lattice, cell: int) -> tuple[int, int]:
+    """Row and column of a cell of the maps, counted row by row."""
+    row = int((cell + 0.5) * grid.per_row)
+    return row, cell - row * grid.columns
 
 
 def flat(values: FloatMap) -> NDArray[np.float32]:
@@ -95,39 +106,6 @@ def sampled(
 def known(value: np.float32) -> np.float32:
     """The value, or 0 if it is no finite number: an offset that says nothing moves nothing."""
     return value if value - value == _ZERO else _ZERO
-
-
-@compiled
-def pair(
-    field: NDArray[np.float32],
-    grid: Lattice,
-    channels: int,
-    channel: int,
-    y: np.float32,
-    x: np.float32,
-) -> tuple[np.float32, np.float32]:
-    """`sampled` of two channels that stand together, 0 for what is no finite number."""
-    v, u = (y if y > _ZERO else _ZERO), (x if x > _ZERO else _ZERO)
-    v = v if v < np.float32(grid.last_y) else np.float32(grid.last_y)
-    u = u if u < np.float32(grid.last_x) else np.float32(grid.last_x)
-    i, j = np.int32(v), np.int32(u)
-    down, along, one = v - np.float32(i), u - np.float32(j), np.uint64(1)
-    a = np.uint64((int(i) * grid.columns + int(j)) * channels + channel)
-    b = a + np.uint64(channels if int(j) + 1 < grid.columns else 0)
-    line = np.uint64(grid.columns * channels if int(i) + 1 < grid.rows else 0)
-    c, d = a + line, b + line
-    upper, lower = (
-        field[a] + (field[b] - field[a]) * along,
-        field[c] + (field[d] - field[c]) * along,
-    )
-    a, b, c, d = a + one, b + one, c + one, d + one
-    left, right = field[a] + (field[b] - field[a]) * along, field[c] + (field[d] - field[c]) * along
-    y_px, x_px = upper + (lower - upper) * down, left + (right - left) * down
-    if abs(y_px) + abs(x_px) < _HUGE:
-        return y_px, x_px
-    at = np.float64(y), np.float64(x)
-    y_px = sampled(field, grid, channels, channel, at[0], at[1])
-    return known(y_px), known(sampled(field, grid, channels, channel + 1, at[0], at[1]))
 
 
 @compiled

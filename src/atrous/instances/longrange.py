@@ -1,9 +1,7 @@
 """Long-range offsets: where cells of the maps point to once their offsets are refined.
 
-Only those cells are looked at that are asked for. Most of one span point to one neighbourhood;
-there a map is one formula without branches, so that many cells are sampled at once. Places are y
-and x in cells of the maps. Those of kind k are two planes of the goals, 2k and 2k + 1, in which
-every span has `MOST` numbers; what a span has no cells for repeats its first.
+Only those cells are looked at that are asked for, many at once. Places are y and x in cells of the
+maps; those of kind k are two planes of the goals, 2k and 2k + 1.
 
 Source: DeeperLab, section 3.3; PersonLab, section 3.1 (refinement).
 """
@@ -16,15 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.lattice import Lattice, pair, plane
-from atrous.instances.spans import MOST, Spans
+from atrous.instances.lattice import Lattice, place_of
 
-_ZERO, _ONE, _HUGE = (np.float32(n) for n in (0, 1, 1e30))
-_NO, _YES = np.int32(0), np.int32(1)
-_NEXT, _LANES = np.uint64(1), np.uint64(MOST)
-CORNERS = 4
-CHUNK = 32
-"""Spans that go through all steps together, so that what they need stays near."""
+_ZERO, _NEXT = np.float32(0), np.uint64(1)
+CORNERS, CHUNK = 4, 256
+"""Keypoints that are corners; cells that go through all steps together, and so stay near."""
+_CHUNK = np.uint64(CHUNK)
 
 
 class Rounds(NamedTuple):
@@ -41,68 +36,71 @@ class Rounds(NamedTuple):
     inverse: float
 
 
+class Room(NamedTuple):
+    """Room for what stands around `CHUNK` places.
+
+    at      (CHUNK,) the first of the four cells around, `right` and `below` how far the next are
+    along   (2, CHUNK) how far down and along the place is between them
+    values  (8 * CHUNK,) of two channels at these cells
+    """
+
+    at: NDArray[np.int32]
+    right: NDArray[np.int32]
+    below: NDArray[np.int32]
+    along: NDArray[np.float32]
+    values: NDArray[np.float32]
+
+
 @compiled
 def point(
     long: NDArray[np.float32],
     short: NDArray[np.float32],
     grid: Lattice,
     rounds: Rounds,
-    spans: Spans,
+    cells: NDArray[np.int64],
     goals: NDArray[np.float32],
 ) -> None:
-    """Fills in goals (2 * kinds, spans * MOST) of cells in spans; `grid` is that of the maps."""
+    """Fills in goals (2 * kinds, n or more) of `cells` (n,), counted row by row.
+
+    grid  that of the maps themselves
+    """
     kinds, inverse = goals.shape[0] // 2, np.float32(rounds.inverse)
-    places, plane, starts, counts = goals.reshape(-1), goals.shape[1], spans.starts, spans.counts
-    for first in range(0, starts.size, CHUNK):
-        last = min(first + CHUNK, starts.size)
+    room = Room(
+        np.empty(CHUNK, np.int32),
+        np.empty(CHUNK, np.int32),
+        np.empty(CHUNK, np.int32),
+        np.empty((2, CHUNK), np.float32),
+        np.empty(8 * CHUNK, np.float32),
+    )
+    for first in range(0, cells.size, CHUNK):
+        some = cells[first : min(first + CHUNK, cells.size)]
         for kind in range(kinds):
-            y = np.uint64(2 * kind * plane)
-            x, two = y + np.uint64(plane), 2 * kind
-            _spread(long, grid, 2 * kinds, two, starts, counts, first, last, inverse, places, y, x)
+            y = goals[2 * kind, first : first + some.size]
+            x = goals[2 * kind + 1, first : first + some.size]
+            _begin(long, grid, 2 * kinds, 2 * kind, some, inverse, y, x)
             for _ in range(rounds.corners if kind < CORNERS else rounds.centres):
-                _follow(long, grid, 2 * kinds, two, first, last, inverse, places, y, x)
+                _follow(long, grid, 2 * kinds, 2 * kind, inverse, y, x, room)
             for _ in range(rounds.steps):
-                _follow(short, grid, 2 * kinds, two, first, last, inverse, places, y, x)
+                _follow(short, grid, 2 * kinds, 2 * kind, inverse, y, x, room)
 
 
 @compiled
-def _spread(
+def _begin(
     field: NDArray[np.float32],
     grid: Lattice,
     channels: int,
     channel: int,
-    starts: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    first: int,
-    last: int,
+    cells: NDArray[np.int64],
     inverse: np.float32,
-    places: NDArray[np.float32],
-    to_y: np.uint64,
-    to_x: np.uint64,
+    y: NDArray[np.float32],
+    x: NDArray[np.float32],
 ) -> None:
-    """Where the cells of spans point to by their own offsets, in two channels."""
-    for span in range(first, last):
-        row, begin = starts[span] // grid.columns, np.uint64(span) * _LANES
-        y, x = np.float32(row), np.float32(starts[span] - row * grid.columns)
-        at, stop = np.uint64(starts[span] * channels + channel), begin + np.uint64(counts[span])
-        for n in range(begin, stop):
-            places[to_y + n], places[to_x + n] = (
-                y + field[at] * inverse,
-                x + field[at + _NEXT] * inverse,
-            )
-            x, at = x + _ONE, at + np.uint64(channels)
-        for n in range(stop, begin + _LANES):
-            places[to_y + n], places[to_x + n] = places[to_y + begin], places[to_x + begin]
-
-
-@compiled
-def spread_out(goals: NDArray[np.float32], spans: Spans, cells: NDArray[np.float32]) -> None:
-    """Copies goals to where their cells are in planes (2 * kinds, cells) of all."""
-    for channel in range(goals.shape[0]):
-        for span in range(spans.starts.size):
-            start, first = np.uint64(spans.starts[span]), np.uint64(span) * _LANES
-            for n in range(np.uint64(spans.counts[span])):
-                cells[channel, start + n] = goals[channel, first + n]
+    """Where cells point to by their own offsets, in two channels."""
+    for n in range(np.uint64(cells.size)):
+        row, column = place_of(grid, cells[n])
+        at = np.uint64(cells[n] * channels + channel)
+        y[n] = np.float32(row) + field[at] * inverse
+        x[n] = np.float32(column) + field[at + _NEXT] * inverse
 
 
 @compiled
@@ -111,48 +109,82 @@ def _follow(
     grid: Lattice,
     channels: int,
     channel: int,
-    first: int,
-    last: int,
     inverse: np.float32,
-    places: NDArray[np.float32],
-    to_y: np.uint64,
-    to_x: np.uint64,
+    y: NDArray[np.float32],
+    x: NDArray[np.float32],
+    room: Room,
 ) -> None:
     """Moves places on by the offsets that stand there, times `inverse`.
 
-    Most of a span are between four cells of the maps: there a map is a polynomial of four terms.
+    In three loops, of which those that reckon are fit for whole vectors.
     """
-    moves, astray = np.empty(2 * MOST, np.float32), np.empty(MOST, np.int32)
-    line = np.uint64(grid.columns * channels if grid.rows > 1 else 0)
-    far, middle = np.uint64(channels if grid.columns > 1 else 0), _LANES >> _NEXT
-    for span in range(first, last):
-        y, x = to_y + np.uint64(span) * _LANES, to_x + np.uint64(span) * _LANES
-        i = _corner(places[y + middle], grid.last_y, grid.rows - 2)
-        j = _corner(places[x + middle], grid.last_x, grid.columns - 2)
-        top, left, strays = np.float32(i), np.float32(j), _NO
-        bottom, right = np.float32(grid.last_y) - top, np.float32(grid.last_x) - left
-        bottom, right = (bottom if bottom < _ONE else _ONE), (right if right < _ONE else _ONE)
-        at = np.uint64((i * grid.columns + j) * channels + channel)
-        a0, a1, a2, a3 = plane(field, at, line, far, _ONE)
-        b0, b1, b2, b3 = plane(field, at + _NEXT, line, far, _ONE)
-        for n in range(_LANES):
-            u, v = places[y + n] - top, places[x + n] - left
-            down, along = (a0 + a2 * v) + (a1 + a3 * v) * u, (b0 + b2 * v) + (b1 + b3 * v) * u
-            is_here = (u >= _ZERO) & (u <= bottom) & (v >= _ZERO) & (v <= right)
-            astray[n] = _NO if is_here & (abs(down) + abs(along) < _HUGE) else _YES
-            strays = np.int32(strays | astray[n])
-            moves[n], moves[n + _LANES] = down, along
-        for n in range(_LANES if strays else np.uint64(0)):
-            if astray[n]:
-                v, u = places[y + n], places[x + n]
-                moves[n], moves[n + _LANES] = pair(field, grid, channels, channel, v, u)
-        for n in range(_LANES):
-            places[y + n] += moves[n] * inverse
-            places[x + n] += moves[n + _LANES] * inverse
+    _locate(grid, np.int32(channels), np.int32(channel), y, x, room)
+    _pick(field, room, np.uint64(y.size))
+    _move(room, np.uint64(0), inverse, y)
+    _move(room, np.uint64(1), inverse, x)
 
 
 @compiled
-def _corner(at: np.float32, last: float, most: int) -> int:
-    """The first of the two cells around a place, which has one behind it if there is another."""
-    at = at if at > _ZERO else _ZERO
-    return max(min(int(min(np.float64(at), last)), most), 0)
+def _locate(
+    grid: Lattice,
+    channels: np.int32,
+    channel: np.int32,
+    y: NDArray[np.float32],
+    x: NDArray[np.float32],
+    room: Room,
+) -> None:
+    """Finds the cells around places; those outside are moved to the border, NaN to the start.
+
+    A next cell that has no share is the first one again, for it may be no number.
+    """
+    columns, line = np.int32(grid.columns), np.int32(grid.columns) * channels
+    last_y, last_x, none = np.float32(grid.last_y), np.float32(grid.last_x), np.int32(0)
+    at, right, below = room.at, room.right, room.below
+    downs, alongs = room.along[0], room.along[1]
+    for n in range(np.uint64(y.size)):
+        v, u = (y[n] if y[n] > _ZERO else _ZERO), (x[n] if x[n] > _ZERO else _ZERO)
+        v, u = (v if v < last_y else last_y), (u if u < last_x else last_x)
+        i, j = np.int32(v), np.int32(u)
+        down, along = v - np.float32(i), u - np.float32(j)
+        at[n] = (i * columns + j) * channels + channel
+        right[n], below[n] = (channels if along > _ZERO else none), (line if down > _ZERO else none)
+        downs[n], alongs[n] = down, along
+
+
+@compiled
+def _pick(field: NDArray[np.float32], room: Room, count: np.uint64) -> None:
+    """Gathers two channels at the four cells around each place."""
+    values = room.values
+    for n in range(count):
+        a, along = np.uint64(room.at[n]), np.uint64(room.right[n])
+        b, c = a + along, a + np.uint64(room.below[n])
+        d = c + along
+        values[n], values[n + _CHUNK] = field[a], field[a + _NEXT]
+        values[n + 2 * _CHUNK], values[n + 3 * _CHUNK] = field[b], field[b + _NEXT]
+        values[n + 4 * _CHUNK], values[n + 5 * _CHUNK] = field[c], field[c + _NEXT]
+        values[n + 6 * _CHUNK], values[n + 7 * _CHUNK] = field[d], field[d + _NEXT]
+
+
+@compiled
+def _move(room: Room, which: np.uint64, inverse: np.float32, places: NDArray[np.float32]) -> None:
+    """Moves y, or x, by the bilinear mean of the first, or the second, of two channels.
+
+    What is no finite number moves nothing.
+    """
+    values, downs, alongs, first = room.values, room.along[0], room.along[1], which * _CHUNK
+    for n in range(np.uint64(places.size)):
+        a, b = values[first + n], values[first + n + 2 * _CHUNK]
+        c, d = values[first + n + 4 * _CHUNK], values[first + n + 6 * _CHUNK]
+        upper, lower = a + (b - a) * alongs[n], c + (d - c) * alongs[n]
+        move = (upper + (lower - upper) * downs[n]) * inverse
+        places[n] += move if move - move == _ZERO else _ZERO
+
+
+@compiled
+def spread_out(
+    goals: NDArray[np.float32], cells: NDArray[np.int64], planes: NDArray[np.float32]
+) -> None:
+    """Copies the goals of cells to where these are in planes (2 * kinds, cells) of all."""
+    for channel in range(goals.shape[0]):
+        for n in range(np.uint64(cells.size)):
+            planes[channel, cells[n]] = goals[channel, n]

@@ -12,29 +12,24 @@ from atrous.compiled import compiled
 from atrous.instances import splat, tiles
 from atrous.instances.lattice import Lattice, between, plane
 from atrous.instances.patches import Patches, around, extent
-from atrous.instances.spans import MOST
 from atrous.instances.splat import Room
 from atrous.instances.tiles import Tiles
 
 _ZERO, _ONE, _HUGE, _NAN = (np.float32(n) for n in (0, 1, 1e30, np.nan))
 _ALL = np.uint64(splat.LANES)
-CHUNK = 32 * MOST
+CHUNK = 1024
 
 
 @compiled
-def cast_cells(goals: NDArray[np.float32], counts: NDArray[np.int64], votes: Tiles) -> None:
-    """Casts a vote for each goal (2 * kinds, spans * MOST) of the `counts` cells of spans."""
-    room, weights = tiles.ballots(CHUNK), np.zeros(CHUNK, np.float32)
+def cast_cells(goals: NDArray[np.float32], cells: int, votes: Tiles) -> None:
+    """Casts a vote for each goal (2 * kinds, n or more) of n `cells`."""
+    room, ones = tiles.ballots(CHUNK), np.ones(CHUNK, np.float32)
     places, size = goals.reshape(-1), goals.shape[1]
-    for first in range(0, size, CHUNK):
-        count = min(CHUNK, size - first)
-        for n in range(count):
-            at = first + n
-            weights[n] = _ONE if at % MOST < counts[at // MOST] else _ZERO
+    for first in range(0, cells, CHUNK):
+        count = min(CHUNK, cells - first)
         for kind in range(goals.shape[0] // 2):
             y = np.uint64(2 * kind * size + first)
-            x = y + np.uint64(size)
-            tiles.share(votes, kind, 1, places, y, x, weights, count, room)
+            tiles.share(votes, kind, 1, places, y, y + np.uint64(size), ones, count, room)
             tiles.cast(votes, tiles.LONG, room, count)
 
 

@@ -15,11 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.spans import MOST, Spans
 
+MOST = 32
+"""Goals that are searched together: many, so that vectors are whole; few, so that they are near."""
 _HALF_SQUARED, _SLACK = np.float32(0.2499), np.float32(0.9999)
-_LANES = np.uint64(MOST)
+_LANES, _NEXT = np.uint64(MOST), np.uint64(1)
 _ZERO, _FAR, _INF = np.float32(0), np.float32(1e15), np.float32(np.inf)
+
+
+def room_for(cells: int) -> int:
+    """How many goals there must be room for, so that they can be searched `MOST` at a time."""
+    return -(-cells // MOST) * MOST
 
 
 class Rivals(NamedTuple):
@@ -99,23 +105,24 @@ def nearest(
 @compiled
 def assign(
     goals: NDArray[np.float32],
-    spans: Spans,
+    cells: NDArray[np.int64],
     among: Rivals,
     index: NDArray[np.int32],
     is_sure: NDArray[np.uint8],
 ) -> None:
-    """Fills in the index (cells,) of the cells in spans, -1 for those that point nowhere.
+    """Fills in the index of `cells` (n,) among all, -1 for those that point nowhere.
 
-    is_sure  (cells,) filled in with 1 for cells that are within the reach of their instance: what
-             points to a place between the goals of such cells of one instance belongs to it too
-
-    goals  (2 * kinds, spans * MOST)
+    goals    (2 * kinds, `room_for(n)`)
+    is_sure  filled in with 1 for cells that are within the reach of their instance: what points to
+             a place between the goals of such cells of one instance belongs to it too
     """
-    room, last, starts, counts = searching(goals.shape[0]), 0, spans.starts, spans.counts
-    for n in range(starts.size):
-        last = search(goals, np.uint64(n) * _LANES, counts[n], among, last, room)
-        for m in range(counts[n]):
-            index[starts[n] + m], is_sure[starts[n] + m] = room.owners[m], room.is_sure[m]
+    room, last = searching(goals.shape[0]), 0
+    for first in range(0, cells.size, MOST):
+        count = min(MOST, cells.size - first)
+        last = search(goals, np.uint64(first), count, among, last, room)
+        for n in range(count):
+            cell = cells[first + n]
+            index[cell], is_sure[cell] = room.owners[n], room.is_sure[n]
 
 
 class Search(NamedTuple):
@@ -177,10 +184,12 @@ def _measure_all(
     squares: NDArray[np.float32],
 ) -> None:
     """Squared distances of the goals of a span from an instance."""
+    flat, size, kinds = goals.reshape(-1), np.uint64(goals.shape[1]), np.uint64(goals.shape[0] // 2)
     for m in range(_LANES):
         squares[m] = _ZERO
-    for channel in range(goals.shape[0]):
-        place = keypoints[n, channel]
+    for kind in range(kinds):
+        y, x = keypoints[n, kind + kind], keypoints[n, kind + kind + _NEXT]
+        first = (kind + kind) * size + at
         for m in range(_LANES):
-            gap = goals[channel, at + m] - place
-            squares[m] += gap * gap
+            down, right = flat[first + m] - y, flat[first + size + m] - x
+            squares[m] += down * down + right * right

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.lattice import Lattice
+from atrous.instances.lattice import Lattice, place_of
 from atrous.instances.longvotes import blended
-from atrous.instances.nearest import Rivals, Search, search, searching
+from atrous.instances.nearest import MOST, Rivals, Search, search, searching
 from atrous.instances.patches import Patches, around, extent
-from atrous.instances.spans import MOST
 
 _ZERO, _ONE, _HUGE = np.float32(0), np.float32(1), np.float32(1e30)
 _NO = np.int32(-1)
@@ -83,7 +82,7 @@ def _fill(
     index: NDArray[np.int32],
 ) -> None:
     """Gives all things' cells of a block to one owner."""
-    top, left, bottom, right = extent(grid, block // grid.columns, block % grid.columns)
+    top, left, bottom, right = extent(grid, *place_of(grid, block))
     for row in range(top, bottom):
         for column in range(np.uint64(left), np.uint64(right)):
             index[row, column] = owner if is_whole or is_thing[row, column] else _NO
@@ -102,7 +101,7 @@ def _search(
     index: NDArray[np.int32],
 ) -> int:
     """Searches the owners of the things' cells of a block; the last one that was found."""
-    top, left, bottom, right = extent(grid, block // grid.columns, block % grid.columns)
+    top, left, bottom, right = extent(grid, *place_of(grid, block))
     step, flat, count = np.float32(1 / grid.ratio), index.reshape(-1), 0
     for row in range(top, bottom):
         for column in range(left, right):

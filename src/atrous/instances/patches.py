@@ -1,4 +1,4 @@
-"""Blocks of the decoding's cells that hold things, and the cells of the maps that they lie between.
+"""Cells of things, blocks of the decoding's cells that hold any, and the maps' cells around these.
 
 A block is what lies between four cells of the maps, with its first row and column. At the lower and
 the right border of the maps there is nothing beyond: a block there is a row, or a column.
@@ -6,13 +6,13 @@ the right border of the maps there is nothing beyond: a block there is a row, or
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.lattice import Lattice
+from atrous.instances.lattice import Lattice, place_of
 
 
 class Patches(NamedTuple):
@@ -26,6 +26,22 @@ class Patches(NamedTuple):
     blocks: NDArray[np.int32]
     is_whole: NDArray[np.uint8]
     is_thing: NDArray[np.uint8]
+
+
+def thing_cells(
+    classes: NDArray[np.uint8] | NDArray[np.uint16], is_thing: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which cells of a class map are things; void is none."""
+    known, found = np.zeros(1 << 8 * classes.itemsize, np.bool_), np.empty(classes.shape, np.bool_)
+    known[: len(is_thing)] = is_thing
+    _look_up(np.ascontiguousarray(classes).reshape(-1), known, found.reshape(-1))
+    return found
+
+
+@compiled
+def _look_up(classes: NDArray[Any], known: NDArray[np.bool_], found: NDArray[np.bool_]) -> None:
+    for n in range(classes.size):
+        found[n] = known[classes[n]]
 
 
 def patches(is_thing: NDArray[np.bool_], grid: Lattice) -> tuple[Patches, NDArray[np.bool_]]:
@@ -67,7 +83,7 @@ def _find(
 @compiled
 def around(grid: Lattice, block: int) -> tuple[int, int, np.uint64, np.uint64]:
     """Row and column of a block, and how far the next cell of the maps is along and down."""
-    i, j = block // grid.columns, block % grid.columns
+    i, j = place_of(grid, block)
     near = np.uint64(1 if j + 1 < grid.columns else 0)
     return i, j, near, np.uint64(grid.columns if i + 1 < grid.rows else 0)
 

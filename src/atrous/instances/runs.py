@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
+from atrous.instances.neighbours import Around, Axis, Grid, around, look
 
 NOBODY, CLASS, ASKS = -1, -2, -(1 << 20)
 OTHER_CLASS, NO_THING = 16.0, 64.0
@@ -27,39 +28,6 @@ class Runs(NamedTuple):
 
     starts: NDArray[np.int64]
     owners: NDArray[np.int64]
-
-
-class Axis(NamedTuple):
-    """Where pixels lie between cells along a side.
-
-    low   (n,) the cell before, and at or after it the second one, `high`
-    part  (n,) how far behind it
-    until (n,) the first pixel that lies behind another cell
-    """
-
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-    part: NDArray[np.float64]
-    until: NDArray[np.int64]
-
-
-class Grid(NamedTuple):
-    """Instance (-1 = none) and class of the cells of a grid, flat, and the width of the grid.
-
-    is_same  whether the cells are the pixels
-    """
-
-    owner: NDArray[np.int32]
-    classes: NDArray[Any]
-    width: int
-    is_same: bool
-
-
-def axis(positions: NDArray[np.float64], cells: int) -> Axis:
-    """Pixels at rising positions among `cells` cells."""
-    low = np.minimum(np.floor(positions).astype(np.int64), cells - 1)
-    until = np.searchsorted(low, low, side="right")
-    return Axis(low, np.minimum(low + 1, cells - 1), positions - low, until)
 
 
 class Words(NamedTuple):
@@ -93,15 +61,18 @@ def of_grid(
 
     is_thing  for every value that a class can have
     """
-    count, width = 0, columns.low.size
+    count, width, near = 0, columns.low.size, around(grid.width)
     for row in range(rows.low.size):
+        if not grid.is_same and (row == 0 or rows.low[row] != rows.low[row - 1]):
+            look(grid, is_thing, rows.low[row], rows.high[row], columns, near)
         at, end = row * width, (row + 1) * width
         while at < end:
             value = pixels[at]
             stop = _stop(pixels, words, at, end)
             if is_thing[value]:
                 count = _things(
-                    grid, pixels, rows, columns, is_thing, row, at, stop, starts, owners, count
+                    *(grid, near, pixels, rows, columns, is_thing, row, at, stop),
+                    *(starts, owners, count),
                 )
             else:
                 starts[count] = at
@@ -130,6 +101,7 @@ def _stop(pixels: NDArray[Any], words: Words, at: int, end: int) -> int:
 @compiled
 def _things(
     grid: Grid,
+    near: Around,
     pixels: NDArray[Any],
     rows: Axis,
     columns: Axis,
@@ -142,22 +114,17 @@ def _things(
     count: int,
 ) -> int:
     """Adds the runs of pixels of one class of things; how many there are then."""
-    width, value, last = columns.low.size, pixels[at], -1 << 62
-    above, below = rows.low[row] * grid.width, rows.high[row] * grid.width
+    first, value, last = row * columns.low.size, pixels[at], -1 << 62
+    above = rows.low[row] * grid.width
     while at < stop:
-        column, until = at - row * width, at + 1
-        left, right = columns.low[column], columns.high[column]
-        owner = int(grid.owner[above + left])
+        column, until = at - first, at + 1
+        left = columns.low[column]
         if grid.is_same:
+            owner = int(grid.owner[above + left])
             is_clear = owner >= 0 and grid.classes[above + left] == value
         else:
-            is_clear = (
-                owner >= 0
-                and owner == grid.owner[above + right]
-                and owner == grid.owner[below + left]
-                and owner == grid.owner[below + right]
-            )
-            until = min(stop, row * width + columns.until[column])
+            owner, is_clear = int(near.owner[left]), near.owner[left] >= 0
+            until = min(stop, first + near.until[left])
         if not is_clear:
             owner, until = _best(grid, value, rows, columns, is_thing, row, column), at + 1
         if owner != last:

@@ -121,10 +121,10 @@ def score(
         for down in range((top + 1) >> 4, (bottom >> 4) + 1):
             number = votes.number[(kind * votes.down + down) * votes.across + across]
             if number >= 0:
-                first, last = votes.extent[number, :2], votes.extent[number, 2:]
+                filled = votes.extent[number]
                 up, behind = down * SIDE - 1, across * SIDE - 1
-                rows = max(top, up + first[0]), min(bottom, up + last[0])
-                columns = max(left, behind + first[1]), min(right, behind + last[1])
+                rows = max(top, up), min(bottom, up + SIDE), int(filled[0])
+                columns = max(left, behind + filled[1]), min(right, behind + filled[2])
                 start = int(number) * TILE + SHORT - behind
                 sums = _in_tile(votes.pool, start, rows, columns, disk, room)
                 total, expected = total + sums[0], expected + sums[1]
@@ -139,22 +139,25 @@ def score(
 def _in_tile(
     pool: NDArray[np.float32],
     start: int,
-    rows: tuple[int, int],
+    rows: tuple[int, int, int],
     columns: tuple[int, int],
     disk: tuple[float, float, float, float, float],
     room: NDArray[np.float64],
 ) -> tuple[float, float]:
     """Votes of a tile's cells in a disk, and the same weighted by how near they are.
 
+    rows  the first and the one behind the last, and bits of those of the tile that hold votes
     disk  y, x, pixels of a cell, what squared distances are weighted by, and the largest of these
     """
     y, x, pace, sharpness, most = disk
     total, expected = 0.0, 0.0
-    if rows[0] < rows[1]:
+    if rows[2]:
         for j in range(columns[0], columns[1]):
             room[0, j - columns[0]] = (j * pace - x) ** 2
             room[1, j - columns[0]] = np.exp(room[0, j - columns[0]] * sharpness)
     for i in range(rows[0], rows[1]):
+        if rows[2] >> ((i + 1) & 15) & 1 == 0:
+            continue
         down, line = (i * pace - y) ** 2, start + ((i + 1) & 15) * ROW
         all_votes, weighted = 0.0, 0.0
         for j in range(columns[0], columns[1]):

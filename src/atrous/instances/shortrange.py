@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from atrous.compiled import compiled
 from atrous.instances import splat, tiles
-from atrous.instances.lattice import Lattice, between, ends, plane
+from atrous.instances.lattice import Lattice, between, ends, place_of, plane
 from atrous.instances.splat import Room
 from atrous.instances.tiles import Ballots, Tiles
 
@@ -50,22 +50,18 @@ def _cast_cells(
     inverse: np.float32,
 ) -> None:
     """`cast` on the maps' own grid."""
+    found, counts = _warm(heat, grid, kinds, least)
     places, weights = np.zeros(2 * ROOM, np.float32), np.zeros(ROOM, np.float32)
-    room, warm = tiles.ballots(ROOM), np.zeros(grid.columns * kinds, np.uint8)
-    for i in range(grid.height):
-        _mark(heat, np.uint64(i * grid.columns * kinds), np.uint64(0), least, warm)
-        for kind in range(kinds):
-            count = np.uint64(0)
-            for j in range(grid.width):
-                if warm[j * kinds + kind]:
-                    at = np.uint64((i * grid.columns + j) * kinds + kind)
-                    weights[count] = heat[at]
-                    places[count] = np.float32(i) + short[_TWO * at] * inverse
-                    places[count + _ROOM] = np.float32(j) + short[_TWO * at + _NEXT] * inverse
-                    count += _NEXT if _ZERO < heat[at] < _HUGE else np.uint64(0)
-                    if count == _ROOM:
-                        _flush(votes, kind, 1, places, weights, room, ROOM)
-                        count = np.uint64(0)
+    room = tiles.ballots(ROOM)
+    for kind in range(kinds):
+        for first in range(0, counts[kind], ROOM):
+            count = np.uint64(min(ROOM, counts[kind] - first))
+            for n in range(count):
+                cell = int(found[kind, np.uint64(first) + n])
+                (row, column), at = place_of(grid, cell), np.uint64(cell * kinds + kind)
+                weights[n] = heat[at] if _ZERO < heat[at] < _HUGE else _ZERO
+                places[n] = np.float32(row) + short[_TWO * at] * inverse
+                places[n + _ROOM] = np.float32(column) + short[_TWO * at + _NEXT] * inverse
             _flush(votes, kind, 1, places, weights, room, int(count))
 
 
@@ -95,7 +91,7 @@ def _cast_blocks(
             _weigh(space, warmth, least, whole)
             splat.cast(votes, kind, tiles.SHORT, grid.ratio, space, whole)
             for n in range(blocks.size - whole):
-                i, j = blocks[n] // grid.columns, blocks[n] % grid.columns
+                i, j = place_of(grid, int(blocks[n]))
                 count = _gather(
                     *(heat, short, grid, kinds, kind, i, j, least, inverse),
                     *(np.uint64(0), places, weights),
@@ -107,24 +103,43 @@ def _cast_blocks(
 def _warm(
     heat: NDArray[np.float32], grid: Lattice, kinds: int, least: np.float32
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The blocks (kinds, n) with a warm cell at a corner, and how many there are of each kind."""
+    """The blocks (kinds, n) with a warm cell at a corner, and how many there are of each kind.
+
+    On the maps' own grid a block is a cell, and has no other corner.
+    """
     line, size = np.uint64(grid.columns * kinds), grid.columns * kinds
-    found = np.empty((kinds, grid.rows * grid.columns), np.int32)
-    counts, warm = np.zeros(kinds, np.int64), np.zeros((grid.columns + 1) * kinds + 8, np.uint8)
-    words, eight, none = warm[: warm.size // 8 * 8].view(np.uint64), 8, np.uint64(0)
-    for i in range(grid.rows):
-        below = line if i + 1 < grid.rows else np.uint64(0)
+    found, counts = np.empty((kinds, grid.rows * grid.columns), np.int32), np.zeros(kinds, np.int64)
+    warm = np.zeros((size + kinds + 7) // 8 * 8, np.uint8)
+    for i in range(min(grid.rows, -(-grid.height // grid.ratio))):
+        is_wide = grid.ratio > 1 and i + 1 < grid.rows
+        below = line if is_wide else np.uint64(0)
         _mark(heat, np.uint64(i) * line, below, least, warm[:size])
-        for n in range(np.uint64(size)):
+        for n in range(np.uint64(size if grid.ratio > 1 else 0)):
             warm[n] |= warm[n + np.uint64(kinds)]
-        for word in range((size + 7) // eight):
-            if words[word] != none:
-                for n in range(word * eight, min((word + 1) * eight, size)):
-                    if warm[n]:
-                        kind = n % kinds
-                        found[kind, counts[kind]] = i * grid.columns + n // kinds
-                        counts[kind] += 1
+        most = min(grid.columns, -(-grid.width // grid.ratio)) * kinds
+        _list(warm, most, kinds, i * grid.columns, found, counts)
     return found, counts
+
+
+@compiled
+def _list(
+    warm: NDArray[np.uint8],
+    most: int,
+    kinds: int,
+    first: int,
+    found: NDArray[np.int32],
+    counts: NDArray[np.int64],
+) -> None:
+    """Adds what is marked in a row to the list of its kind; eight marks are passed over at once."""
+    words, none, per_kind = warm.view(np.uint64), np.uint64(0), 1.0 / kinds
+    for word in range((most + 7) // 8):
+        if words[word] != none:
+            for n in range(word * 8, min((word + 1) * 8, most)):
+                if warm[n]:
+                    column = int((n + 0.5) * per_kind)
+                    kind = n - column * kinds
+                    found[kind, counts[kind]] = first + column
+                    counts[kind] += 1
 
 
 @compiled
@@ -147,7 +162,7 @@ def _ready(
     terms, lanes, n, odd = space.terms, np.uint64(splat.LANES), np.uint64(0), 0
     for place in range(blocks.size):
         block = int(blocks[place])
-        i, j = block // grid.columns, block % grid.columns
+        i, j = place_of(grid, block)
         at, total = np.uint64(block * kinds + kind), _HUGE
         if (i + 1) * grid.ratio <= grid.height and (j + 1) * grid.ratio <= grid.width:
             a, b, c, d = plane(heat, at, line, near, _ONE)

@@ -18,7 +18,6 @@ from atrous.instances.nouns import Encoded, Instances, KeypointNumbers
 from atrous.instances.owners import assign_blocks
 from atrous.instances.patches import Patches, patches
 from atrous.instances.scoring import Evidence
-from atrous.instances.spans import MOST, Spans, spans
 from atrous.instances.tiles import Tiles
 
 
@@ -34,7 +33,7 @@ class Scene:
     size_hw: tuple[int, int]
     grid: Lattice
     numbers: KeypointNumbers
-    cells: Spans
+    cells: NDArray[np.int64]
     patches: Patches | None
     long: NDArray[np.float32]
     seen: Evidence
@@ -51,11 +50,11 @@ class Scene:
 class Goals:
     """Where cells of the maps point to.
 
-    spans   (2 * kinds, spans * MOST) as `longrange` has them
-    planes  (2 * kinds, cells) of all cells, set where there are spans; None on the maps' own grid
+    listed  (2 * kinds, n or more) of the n cells that are wanted
+    planes  (2 * kinds, cells) of all cells, set for those; None on the maps' own grid
     """
 
-    spans: NDArray[np.float32]
+    listed: NDArray[np.float32]
     planes: NDArray[np.float32] | None
 
 
@@ -83,9 +82,8 @@ def prepare(
         kappa=float(numbers.oks_kappa),
     )
     blocks, needed = _around(is_thing, grid)
-    return Scene(
-        (grid.height, grid.width), grid, numbers, spans(needed), blocks, flat(maps.long), seen
-    )
+    cells, long = np.flatnonzero(needed), flat(maps.long)
+    return Scene((grid.height, grid.width), grid, numbers, cells, blocks, long, seen)
 
 
 def _around(is_thing: NDArray[np.bool_], grid: Lattice) -> tuple[Patches | None, NDArray[np.bool_]]:
@@ -121,7 +119,7 @@ def vote(scene: Scene) -> tuple[Tiles, Goals]:
     shortrange.cast(seen.heat, seen.short, grid, votes, seen.kinds, least, seen.inverse)
     goals = _aim(scene, scene.cells)
     if scene.patches is None or goals.planes is None:
-        longvotes.cast_cells(goals.spans, scene.cells.counts, votes)
+        longvotes.cast_cells(goals.listed, scene.cells.size, votes)
     else:
         longvotes.cast_blocks(goals.planes, scene.patches, grid, votes)
     disk = float(np.pi * (numbers.radius_px / grid.stride) ** 2)
@@ -130,10 +128,10 @@ def vote(scene: Scene) -> tuple[Tiles, Goals]:
     return votes, goals
 
 
-def _aim(scene: Scene, cells: Spans) -> Goals:
+def _aim(scene: Scene, cells: NDArray[np.int64]) -> Goals:
     """Where cells of the maps point to, in cells of the maps."""
     kinds, seen, grid = scene.seen.kinds, scene.seen, scene.grid
-    goals = np.empty((2 * kinds, len(cells.starts) * MOST), np.float32)
+    goals = np.empty((2 * kinds, nearest.room_for(cells.size)), np.float32)
     longrange.point(scene.long, seen.short, itself(grid), scene.rounds, cells, goals)
     if grid.ratio == 1:
         return Goals(goals, None)
@@ -174,18 +172,22 @@ def assign_cells(scene: Scene, cells: NDArray[np.int64], found: Instances) -> ND
     wanted = np.zeros(scene.size_hw, np.bool_)
     wanted.reshape(-1)[cells] = True
     blocks, needed = _around(wanted, scene.grid)
-    around = spans(needed)
+    around = np.flatnonzero(needed)
     return _assigned(scene, _aim(scene, around), found, around, blocks).reshape(-1)[cells]
 
 
 def _assigned(
-    scene: Scene, goals: Goals, found: Instances, cells: Spans, blocks: Patches | None
+    scene: Scene,
+    goals: Goals,
+    found: Instances,
+    cells: NDArray[np.int64],
+    blocks: Patches | None,
 ) -> NDArray[np.int32]:
     grid = scene.grid
     owner = np.full(grid.rows * grid.columns, -1, dtype=np.int32)
     is_sure = np.zeros(grid.rows * grid.columns, np.uint8)
     among = nearest.rivals(found.points, unit=1 / scene.seen.inverse)
-    nearest.assign(goals.spans, cells, among, owner, is_sure)
+    nearest.assign(goals.listed, cells, among, owner, is_sure)
     if blocks is None or goals.planes is None:
         return owner.reshape(grid.rows, grid.columns)[: grid.height, : grid.width]
     index = np.full(scene.size_hw, -1, dtype=np.int32)

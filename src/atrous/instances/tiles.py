@@ -18,7 +18,7 @@ from atrous.compiled import compiled
 SIDE, ROW, CELLS = 16, 18, 512
 PLANE, TILE = ROW * ROW, 2 * ROW * ROW
 SHORT, LONG = 0, PLANE
-_RIGHT, _BELOW, _BOTH = (np.uint64(n) for n in (1, ROW, ROW + 1))
+_RIGHT, _BELOW, _BOTH, _ROW = (np.uint64(n) for n in (1, ROW, ROW + 1, ROW))
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
@@ -29,8 +29,8 @@ class Tiles(NamedTuple):
     number         (kinds * down * across,) the place of each tile in the pool, -1 without votes
     pool           the tiles, one after the other
     used           (1,) how many tiles there are
-    extent         (tiles, 4) once settled, of each tile in the pool: first row and column with a
-                   short-range vote, and those behind the last; none if the first is behind
+    extent         (tiles, 3) once settled, of each tile in the pool: its rows with any short-range
+                   votes as bits, the first column with any, and that behind the last
     """
 
     height: int
@@ -54,7 +54,7 @@ def tiles(size_hw: tuple[int, int], kinds: int) -> Tiles:
         raise ValueError(f"Hough maps of {size_hw} cells are too large: decode at a coarser stride")
     pool = np.empty((count + 1) * TILE, np.float32)
     number = np.full(count, -1, np.int32)
-    extent = np.empty((count + 1, 4), np.int32)
+    extent = np.empty((count + 1, 3), np.int32)
     return Tiles(*size_hw, down, across, number, pool, np.zeros(1, np.int64), extent)
 
 
@@ -65,7 +65,7 @@ def taken(votes: Tiles, place: int) -> int:
     if number < 0:
         number = int(votes.used[0])
         votes.number[place], votes.used[0] = number, number + 1
-        for n in range(number * TILE, (number + 1) * TILE):
+        for n in range(np.uint64(number * TILE), np.uint64((number + 1) * TILE)):
             votes.pool[n] = _ZERO
     return number
 
@@ -171,8 +171,8 @@ def settle(votes: Tiles, disk: float, by_short: float, by_long: float) -> None:
 
 @compiled
 def _measure(plane: NDArray[np.float32], extent: NDArray[np.int32]) -> None:
-    """Where the votes in a tile are: first row and column, and those behind the last."""
-    extent[0], extent[1], extent[2], extent[3] = SIDE, SIDE, 0, 0
+    """Where the votes in a tile are: rows as bits, the first column, and that behind the last."""
+    extent[0], extent[1], extent[2] = 0, SIDE, 0
     columns = np.zeros(SIDE, np.int32)
     for i in range(SIDE):
         count = np.int32(0)
@@ -181,10 +181,10 @@ def _measure(plane: NDArray[np.float32], extent: NDArray[np.int32]) -> None:
             columns[j] |= there
             count += there
         if count:
-            extent[0], extent[2] = min(extent[0], np.int32(i)), np.int32(i + 1)
+            extent[0] |= np.int32(1 << i)
     for j in range(SIDE):
         if columns[j]:
-            extent[1], extent[3] = min(extent[1], np.int32(j)), np.int32(j + 1)
+            extent[1], extent[2] = min(extent[1], np.int32(j)), np.int32(j + 1)
 
 
 @compiled
@@ -195,16 +195,32 @@ def _hand_over(votes: Tiles, place: int) -> None:
         if i + down >= votes.down or j + right >= votes.across:
             continue
         rows, columns = (ROW - SIDE if down else SIDE), (ROW - SIDE if right else SIDE)
-        source = np.int64(votes.number[place]) * TILE + down * SIDE * ROW + right * SIDE
+        source = np.uint64(votes.number[place] * TILE + down * SIDE * ROW + right * SIDE)
         for plane in (SHORT, LONG):
-            total = _ZERO
-            for n in range(rows * columns):
-                total += votes.pool[source + plane + n // columns * ROW + n % columns]
-            if total > _ZERO:
+            first = source + np.uint64(plane)
+            if _is_any(votes.pool, first, rows, columns):
                 goal = taken(votes, place + down * votes.across + right) * TILE + plane
-                for n in range(rows * columns):
-                    at = n // columns * ROW + n % columns
-                    votes.pool[goal + at] += votes.pool[source + plane + at]
+                _pour(votes.pool, first, np.uint64(goal), rows, columns)
+
+
+@compiled
+def _is_any(pool: NDArray[np.float32], first: np.uint64, rows: int, columns: int) -> bool:
+    """Whether there is any vote in some rows and columns from a cell on."""
+    count = np.int32(0)
+    for i in range(np.uint64(rows)):
+        for j in range(np.uint64(columns)):
+            count += np.int32(pool[first + i * _ROW + j] > _ZERO)
+    return bool(count)
+
+
+@compiled
+def _pour(
+    pool: NDArray[np.float32], first: np.uint64, goal: np.uint64, rows: int, columns: int
+) -> None:
+    """Adds the votes of some rows and columns from a cell on to those from another."""
+    for i in range(np.uint64(rows)):
+        for j in range(np.uint64(columns)):
+            pool[goal + i * _ROW + j] += pool[first + i * _ROW + j]
 
 
 @compiled

@@ -19,7 +19,7 @@ from atrous.instances import keypoints as kp
 from atrous.instances import stages
 from atrous.instances.fuse import merge
 from atrous.instances.merging import encoded, merged_keypoints
-from atrous.instances.spans import thing_cells
+from atrous.instances.patches import thing_cells
 from atrous.instances.together import parse_together
 from atrous.labels import LabelSpace
 from atrous.nn.backbone import Layout, build_backbone
