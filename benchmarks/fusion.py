@@ -33,9 +33,8 @@ from contest import contest, machine, on_one_core
 
 from atrous.bench.scene import drawn, seen
 from atrous.clock import timed
-from atrous.instances import stages
 from atrous.instances.fuse import merge
-from atrous.instances.keypoints import KeypointNumbers, locate
+from atrous.instances.keypoints import KeypointNumbers, locate, stages
 from atrous.instances.merging import encoded, merged_keypoints
 from atrous.labels import Label, LabelSpace
 from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork

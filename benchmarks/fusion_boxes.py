@@ -20,10 +20,10 @@ from drawn_maps import scene
 from numpy.typing import NDArray
 
 from atrous.instances import boxes as bx
-from atrous.instances.painting import flatten, spread
-from atrous.instances.ranking import rank
-from atrous.instances.sampling import Sampled, every_pixel
-from atrous.instances.transform import Detected, locate
+from atrous.instances.boxes.painting import flatten, spread
+from atrous.instances.boxes.ranking import rank
+from atrous.instances.boxes.sampling import Sampled, every_pixel
+from atrous.instances.boxes.transform import Detected, locate
 from atrous.types import FloatMap, Labelled, Region
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "instances"))

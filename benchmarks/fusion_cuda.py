@@ -24,10 +24,10 @@ from contest import machine
 from drawn_maps import scene
 from torch import Tensor
 
-from atrous.instances import batched, batched_fuse
-from atrous.instances import batched_votes as voting
 from atrous.instances import keypoints as kp
-from atrous.instances.batched_votes import Grids
+from atrous.instances.batched import decoding, fusing
+from atrous.instances.batched import votes as voting
+from atrous.instances.batched.votes import Grids
 from atrous.labels import unnamed
 from atrous.tensors import KeypointMaps, mapped
 from atrous.types import Labelled, Region
@@ -59,32 +59,32 @@ def drawn(size_hw: tuple[int, int], *, batch: int, things: int) -> tuple[Keypoin
 
 
 def stages(maps: KeypointMaps, semantic: Tensor, *, stride: int) -> Iterator[Any]:
-    """Does the stages one by one, as `batched.decode` and `batched_fuse` do; yields the answers."""
+    """Does the stages one by one, as `decoding.decode` and `fusing` do; yields the answers."""
     size_hw = (semantic.shape[1], semantic.shape[2])
     cell_class = semantic[:, ::stride, ::stride]
     grids = Grids((cell_class.shape[1], cell_class.shape[2]), stride, MAP_STRIDE)
-    goals, short, votes = batched.vote(maps, cell_class < 8, grids=grids, numbers=NUMBERS)
+    goals, short, votes = decoding.vote(maps, cell_class < 8, grids=grids, numbers=NUMBERS)
     yield votes
     cells, real = voting.peaks(votes, threshold=NUMBERS.peak_threshold, most=NUMBERS.peaks)
     starts = voting.centroid(votes, cells) * stride
     yield starts
-    found = batched.group(maps, short, (starts, real), grids=grids, numbers=NUMBERS)
+    found = decoding.group(maps, short, (starts, real), grids=grids, numbers=NUMBERS)
     yield found
-    index = batched.assign(goals, found.points / MAP_STRIDE, found.count)
+    index = decoding.assign(goals, found.points / MAP_STRIDE, found.count)
     yield index
     rows, columns = (
         torch.arange(n, device=index.device, dtype=torch.float64) / stride for n in size_hw
     )
     is_thing = torch.arange(CLASSES, device=index.device) < 8
-    pixels = batched_fuse.to_pixels(
+    pixels = fusing.to_pixels(
         index, cell_class, semantic, is_thing=is_thing, rows=rows, columns=columns
     )
     yield pixels
     sure = torch.ones(semantic.shape, device=index.device)
     places = found.points.shape[1]
-    whole = batched_fuse.panoptic(semantic, sure, pixels, classes=CLASSES, instances=places)
+    whole = fusing.panoptic(semantic, sure, pixels, classes=CLASSES, instances=places)
     yield whole
-    yield batched_fuse.parses(whole, semantic, sure, labels=LABELS)
+    yield fusing.parses(whole, semantic, sure, labels=LABELS)
 
 
 def by_stage(run: Callable[[], Iterator[Any]]) -> dict[str, float]:

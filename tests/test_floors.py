@@ -7,7 +7,7 @@ house and yields one line for every breach, so that each rule can be tried on a 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -57,10 +57,14 @@ FLOORS = {
     "__init__": 10,
     "__main__": 10,
 }
-"""A room is a folder or a single file; those of one floor do not know each other."""
+"""A room is a whole folder or a single file; those of one floor do not know each other."""
 
 SAME_FLOOR = {("tensors", "types"), ("parser", "convert"), ("training", "convert")}
 """The exceptions: the torch nouns stand on the plain ones; foreign weights come in by `convert`."""
+
+REPRESENTATIONS = ("instances.keypoints", "instances.boxes")
+BUILT_ON_THEM = ("instances.batched", "instances.merging", "instances.fuse")
+"""Instances are keypoints or boxes: neither knows the other, nor what is built on them."""
 
 NN_KNOWS = {
     *("__future__", "collections", "dataclasses", "functools", "hashlib", "itertools", "math"),
@@ -175,6 +179,14 @@ def no_system_imports_another(house: House) -> Iterator[str]:
             yield f"{module} imports {target}"
 
 
+def no_representation_knows_more_than_itself(house: House) -> Iterator[str]:
+    for module, target in own_imports(house):
+        for mine in REPRESENTATIONS:
+            others = {*REPRESENTATIONS, *BUILT_ON_THEM} - {mine}
+            if _is_in(module, {mine}) and _is_in(target, others):
+                yield f"{module} imports {target}"
+
+
 def nn_knows_torch_only(house: House) -> Iterator[str]:
     for module, package in foreign_imports(house):
         if room(module) == "nn" and package not in NN_KNOWS:
@@ -186,15 +198,15 @@ def nn_knows_torch_only(house: House) -> Iterator[str]:
 
 def few_touch_the_disk(house: House) -> Iterator[str]:
     for module, name in _calls(house):
-        if name in DISK_CALLS and not _on_disk(module):
+        if name in DISK_CALLS and not _is_in(module, ON_DISK):
             yield f"{module} calls {name}"
     for module, package in foreign_imports(house):
-        if package in DISK_MODULES and not _on_disk(module):
+        if package in DISK_MODULES and not _is_in(module, ON_DISK):
             yield f"{module} imports {package}"
 
 
-def _on_disk(module: str) -> bool:
-    return any(module == place or module.startswith(f"{place}.") for place in ON_DISK)
+def _is_in(module: str, places: Collection[str]) -> bool:
+    return any(module == place or module.startswith(f"{place}.") for place in places)
 
 
 def _calls(house: House) -> Iterator[tuple[str, str]]:
@@ -269,6 +281,7 @@ RULES: list[Rule] = [
     imports_point_down,
     imports_can_be_read,
     no_system_imports_another,
+    no_representation_knows_more_than_itself,
     nn_knows_torch_only,
     few_touch_the_disk,
     nothing_goes_in_circles,
@@ -304,6 +317,22 @@ BREACHES: list[tuple[Rule, dict[str, str], str]] = [
         no_system_imports_another,
         {"systems.fcrn": "from atrous.systems.pspnet import x", "systems.pspnet": ""},
         "systems.fcrn imports systems.pspnet",
+    ),
+    (
+        no_representation_knows_more_than_itself,
+        {
+            "instances.boxes.coding": "from atrous.instances import keypoints",
+            "instances.keypoints": "",
+        },
+        "instances.boxes.coding imports instances.keypoints",
+    ),
+    (
+        no_representation_knows_more_than_itself,
+        {
+            "instances.keypoints": "from atrous.instances.batched import votes",
+            "instances.batched.votes": "",
+        },
+        "instances.keypoints imports instances.batched.votes",
     ),
     (nn_knows_torch_only, {"nn.layers": "import numpy as np"}, "nn.layers imports numpy"),
     (
@@ -350,6 +379,16 @@ SOUND: list[tuple[Rule, dict[str, str]]] = [
     (imports_point_down, {"parser": "from atrous.convert import convert", "convert": ""}),
     (imports_point_down, {"nn.a": "from atrous.nn.b import x", "nn.b": ""}),
     (imports_can_be_read, {"__init__": "import_module('atrous.draw')"}),
+    (
+        no_representation_knows_more_than_itself,
+        {
+            "instances.boxes.a": "from atrous.instances.boxes import b",
+            "instances.boxes.b": "from atrous.instances import voting",
+            "instances.fuse": "from atrous.instances.keypoints import x",
+            "instances.keypoints": "",
+            "instances.voting": "",
+        },
+    ),
     (nn_knows_torch_only, {"nn.a": "from torch.nn import functional\nfrom atrous.nn import b"}),
     (few_touch_the_disk, {"data.voc": "open('x')", "run.checkpoint": "safe_open('x')"}),
     (few_touch_the_disk, {"run.logs": "path.open('a')", "parser": "path.glob('*')"}),

@@ -18,10 +18,22 @@ def compiled(function: Kernel) -> Kernel:
     Where nothing can be written it is compiled in each process. Kernels never run in parallel
     inside, so that they are safe to call from many threads.
     """
+    return _kernel(function)
+
+
+def summing(function: Kernel) -> Kernel:
+    """As `compiled`, for sums of floats whose order does not matter: many are added at once.
+
+    The last bits of such a sum depend on how wide the vectors of the CPU are.
+    """
+    return _kernel(function, fastmath={"reassoc", "nsz"})
+
+
+def _kernel(function: Kernel, **how: Any) -> Kernel:
     try:
-        return cast(Kernel, numba.njit(nogil=True, cache=True)(function))
+        return cast(Kernel, numba.njit(nogil=True, cache=True, **how)(function))
     except RuntimeError:  # neither the package nor the user's home can be written
-        return cast(Kernel, numba.njit(nogil=True)(function))
+        return cast(Kernel, numba.njit(nogil=True, **how)(function))
 
 
 _TWICE = np.uint64(0x0000000100000001)

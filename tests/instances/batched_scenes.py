@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from atrous.instances import batched
 from atrous.instances import keypoints as kp
-from atrous.instances.batched import Found
+from atrous.instances.batched import decoding
+from atrous.instances.batched.decoding import Found
 from atrous.tensors import KeypointMaps, mapped
 from atrous.types import IdMap, Labelled, Region
 
@@ -64,7 +64,7 @@ def stacked(scenes: Sequence[kp.Encoded], device: torch.device) -> KeypointMaps:
 def decoded(scenes: Sequence[Scene], device: torch.device, **numbers: Any) -> Found:
     things = torch.from_numpy(np.stack([is_thing for _, is_thing in scenes])).to(device)
     maps = stacked([maps for maps, _ in scenes], device)
-    return mapped(batched.decode(maps, things, **numbers), Tensor.cpu)
+    return mapped(decoding.decode(maps, things, **numbers), Tensor.cpu)
 
 
 def assert_same(found: Found, scenes: Sequence[Scene], **numbers: Any) -> None:

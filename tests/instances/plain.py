@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.instances.graph import boxes
 from atrous.instances.keypoints import Encoded, Instances, KeypointNumbers
+from atrous.instances.keypoints.graph import boxes
 from atrous.labels import LabelSpace
 from atrous.types import ClassMap, FloatMap, Parse, Segment
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.instances.boxes import BoxNumbers
-from atrous.instances.sampling import Sampled
+from atrous.instances.boxes.sampling import Sampled
 from atrous.types import ClassMap, FloatMap
 
 Found = tuple[int, float, tuple[int, ...], tuple[float, ...]]

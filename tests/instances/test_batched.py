@@ -23,9 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from atrous.instances import batched, batched_grouping, batched_votes
 from atrous.instances import keypoints as kp
-from atrous.instances.batched import Found
+from atrous.instances.batched import decoding, grouping, votes
+from atrous.instances.batched.decoding import Found
 from atrous.tensors import mapped
 from atrous.types import IdMap, Labelled, Region
 
@@ -137,8 +137,8 @@ def test_blocks_and_groups_of_images_change_no_bit(
     grid: dict[str, Any] = {"stride": 1, "map_stride": map_stride, "numbers": NUMBERS}
     cpu = torch.device("cpu")
     whole = decoded(scenes, cpu, **grid)
-    monkeypatch.setattr(batched, "CELLS", 1)
-    monkeypatch.setattr(batched_votes, "BLOCK", 20_000)
+    monkeypatch.setattr(decoding, "CELLS", 1)
+    monkeypatch.setattr(votes, "BLOCK", 20_000)
     parts = decoded(scenes, cpu, **grid)
     for column in fields(Found):
         assert torch.equal(getattr(whole, column.name), getattr(parts, column.name))
@@ -159,10 +159,10 @@ def test_on_cuda_decoding_can_be_captured_as_a_graph() -> None:
     (maps, is_thing), (others, _) = (scene(seed, NUMBERS) for seed in range(2))
     given, things = stacked([maps], cuda), torch.from_numpy(is_thing[None]).to(cuda)
     grid: dict[str, Any] = {"stride": 1, "map_stride": 1, "numbers": NUMBERS}
-    batched.decode(given, things, **grid)
+    decoding.decode(given, things, **grid)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        found = batched.decode(given, things, **grid)
+        found = decoding.decode(given, things, **grid)
     for name in ("heatmap", "short", "middle", "long"):
         getattr(given, name).copy_(getattr(stacked([others], cuda), name))
     graph.replay()
@@ -175,10 +175,10 @@ def test_on_cuda_nothing_waits_for_the_device() -> None:
     cuda = torch.device("cuda")
     given, things = stacked([maps], cuda), torch.from_numpy(is_thing[None]).to(cuda)
     grid: dict[str, Any] = {"stride": 1, "map_stride": 1, "numbers": NUMBERS}
-    batched.decode(given, things, **grid)
+    decoding.decode(given, things, **grid)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        batched.decode(given, things, **grid)
+        decoding.decode(given, things, **grid)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -189,9 +189,9 @@ def test_decoding_never_waits_for_the_device() -> None:
     meta = torch.device("meta")
     given, things = stacked([maps] * 2, meta), torch.from_numpy(is_thing).expand(2, -1, -1).to(meta)
     grid: dict[str, Any] = {"stride": 1, "map_stride": 1, "numbers": NUMBERS}
-    batched_grouping.paths(NUMBERS.joined, meta)
+    grouping.paths(NUMBERS.joined, meta)
     with NoWaiting():
-        found = batched.decode(given, things, **grid)
+        found = decoding.decode(given, things, **grid)
     assert found.index.shape == things.shape
     assert found.points.shape == (2, 100, 5, 2)
 

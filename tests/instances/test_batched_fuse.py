@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from atrous.instances import batched_fuse, batched_votes
+from atrous.instances.batched import fusing, votes
 from atrous.labels import Label, LabelSpace
 
 LABELS = LabelSpace(
@@ -41,7 +41,7 @@ def test_pixels_take_their_instance_from_the_cell_that_the_plain_reference_takes
     cells: NDArray[np.int32],
 ) -> None:
     rows, columns = np.linspace(0, 2, 9), np.linspace(0, 3, 11)
-    found = batched_fuse.to_pixels(
+    found = fusing.to_pixels(
         torch.from_numpy(np.stack([cells, cells])).to(device),
         torch.from_numpy(np.stack([classes, classes])).to(device),
         torch.from_numpy(pixels).to(device),
@@ -68,8 +68,8 @@ def test_fusion_gives_the_parse_that_the_plain_reference_gives(
 ) -> None:
     sure = np.random.default_rng(seed).integers(0, 9, semantic.shape).astype(np.float32) / 8
     given = [torch.from_numpy(x).to(device) for x in (semantic, sure, instance)]
-    found = batched_fuse.panoptic(*given, classes=3, instances=5)
-    answers = batched_fuse.parses(found, given[0], given[1], labels=LABELS)
+    found = fusing.panoptic(*given, classes=3, instances=5)
+    answers = fusing.parses(found, given[0], given[1], labels=LABELS)
     for answer, *image in zip(answers, semantic, sure, instance, strict=True):
         truth = plain.fuse(*image, labels=LABELS)
         assert answer.segments == truth.segments
@@ -83,9 +83,9 @@ def test_stripes_change_nothing_of_a_fusion(monkeypatch: pytest.MonkeyPatch) -> 
     semantic = torch.from_numpy(random.integers(0, 4, (2, 9, 11)))
     instance = torch.from_numpy(random.integers(-1, 3, (2, 9, 11)).astype(np.int32))
     sure = torch.rand(2, 9, 11)
-    whole = batched_fuse.panoptic(semantic, sure, instance, classes=3, instances=3)
-    monkeypatch.setattr(batched_votes, "BLOCK", 1)
-    parts = batched_fuse.panoptic(semantic, sure, instance, classes=3, instances=3)
+    whole = fusing.panoptic(semantic, sure, instance, classes=3, instances=3)
+    monkeypatch.setattr(votes, "BLOCK", 1)
+    parts = fusing.panoptic(semantic, sure, instance, classes=3, instances=3)
     assert all(torch.equal(getattr(whole, f.name), getattr(parts, f.name)) for f in fields(whole))
 
 
@@ -96,8 +96,8 @@ def test_fusion_never_waits_for_the_device() -> None:
         rows, columns = (torch.arange(n, dtype=torch.float64) / 2 for n in (5, 7))
     is_thing = IS_THING.to("meta")
     with NoWaiting():
-        index = batched_fuse.to_pixels(
+        index = fusing.to_pixels(
             cells, cells, semantic, is_thing=is_thing, rows=rows, columns=columns
         )
-        found = batched_fuse.panoptic(semantic, index.float(), index, classes=3, instances=4)
+        found = fusing.panoptic(semantic, index.float(), index, classes=3, instances=4)
     assert found.box.shape == (2, 7, 4)

@@ -10,8 +10,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from atrous.data.shapes import Shapes
-from atrous.instances import boxes, transform
-from atrous.instances.sampling import as_it_is
+from atrous.instances import boxes
+from atrous.instances.boxes import transform
+from atrous.instances.boxes.sampling import as_it_is
 from atrous.types import FloatMap, IdMap, Labelled, Region
 
 NUMBERS = boxes.BoxNumbers()

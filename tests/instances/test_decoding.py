@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from atrous.data.shapes import Shapes
 from atrous.instances import keypoints as kp
-from atrous.instances import nearest, stages
+from atrous.instances.keypoints import nearest, stages
 from atrous.types import FloatMap, Labelled, Region
 
 Plan = tuple[int, int, tuple[int, int], float, kp.KeypointNumbers]

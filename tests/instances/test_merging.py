@@ -7,7 +7,7 @@ from torch import Tensor
 
 from atrous.data.shapes import Shapes
 from atrous.instances import keypoints as kp
-from atrous.instances.graph import GRAPHS
+from atrous.instances.keypoints.graph import GRAPHS
 from atrous.instances.merging import merged_boxes, merged_keypoints
 from atrous.tensors import Frame, Grid, KeypointMaps, Maps, View
 from atrous.types import Labelled

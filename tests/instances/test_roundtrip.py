@@ -11,8 +11,8 @@ from atrous.data.coco import open_coco
 from atrous.data.shapes import Shapes
 from atrous.data.source import Source
 from atrous.instances import keypoints as kp
-from atrous.instances import stages
 from atrous.instances.fuse import merge
+from atrous.instances.keypoints import stages
 from atrous.labels import LabelSpace
 from atrous.metrics.panoptic import PanopticQuality, PanopticScore
 from atrous.types import Parse, Sample

@@ -8,8 +8,8 @@ import torch
 
 from atrous.bench.scene import drawn, seen
 from atrous.data.shapes import Shapes
+from atrous.instances.batched.together import parse_together
 from atrous.instances.keypoints import KeypointNumbers
-from atrous.instances.together import parse_together
 from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
 from atrous.tensors import Frame
 

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from atrous.instances import lines, ranking, transform
-from atrous.instances.boxes import BoxNumbers
-from atrous.instances.sampling import Sampled, every_pixel
+from atrous.instances.boxes import BoxNumbers, lines, ranking, transform
+from atrous.instances.boxes.sampling import Sampled, every_pixel
 from atrous.nn.resample import sample_grid
 from atrous.types import FloatMap
 

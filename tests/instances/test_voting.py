@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from atrous.instances import tiles, voting
-from atrous.instances.lattice import flat, lattice, sampled
-from atrous.instances.nearest import MOST
+from atrous.instances import voting
+from atrous.instances.keypoints import hough
+from atrous.instances.keypoints.lattice import flat, lattice, sampled
+from atrous.instances.keypoints.nearest import MOST
 
 MAPS = arrays(np.float32, (2, 5, 7), elements=st.floats(-10, 10, width=32))
 SIZE = 40, 50
@@ -20,16 +21,16 @@ def places(*at: tuple[float, float]) -> np.ndarray:
     return room.reshape(-1)
 
 
-def cast(votes: tiles.Tiles, *at: tuple[float, float], plane: int = tiles.SHORT) -> None:
-    room, ones = tiles.ballots(MOST), np.ones(MOST, dtype=np.float32)
+def cast(votes: hough.Tiles, *at: tuple[float, float], plane: int = hough.SHORT) -> None:
+    room, ones = hough.ballots(MOST), np.ones(MOST, dtype=np.float32)
     y, x = np.uint64(0), np.uint64(MOST)
-    tiles.share(votes, 0, 1, places(*at), y, x, ones, len(at), room)
-    tiles.cast(votes, plane, room, len(at))
+    hough.share(votes, 0, 1, places(*at), y, x, ones, len(at), room)
+    hough.cast(votes, plane, room, len(at))
 
 
-def heights(votes: tiles.Tiles, plane: int) -> np.ndarray:
+def heights(votes: hough.Tiles, plane: int) -> np.ndarray:
     return np.array(
-        [[tiles.height_at(votes, 0, plane, i, j) for j in range(SIZE[1])] for i in range(SIZE[0])]
+        [[hough.height_at(votes, 0, plane, i, j) for j in range(SIZE[1])] for i in range(SIZE[0])]
     )
 
 
@@ -56,43 +57,43 @@ def test_sampling_outside_gives_the_border() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 39), st.floats(0, 49)), max_size=MOST))
 def test_votes_that_stay_inside_are_all_counted(at: list[tuple[float, float]]) -> None:
-    votes = tiles.tiles(SIZE, 1)
+    votes = hough.tiles(SIZE, 1)
     cast(votes, *at)
-    tiles.settle(votes, 1.0, 1.0, 0.0)
-    assert np.isclose(heights(votes, tiles.SHORT).sum(), len(at), atol=1e-4)
+    hough.settle(votes, 1.0, 1.0, 0.0)
+    assert np.isclose(heights(votes, hough.SHORT).sum(), len(at), atol=1e-4)
 
 
 def test_a_vote_between_cells_is_shared_even_across_tiles() -> None:
     for y, x in ((0, 0), (14, 14), (15, 30), (38, 48)):
-        votes = tiles.tiles(SIZE, 1)
+        votes = hough.tiles(SIZE, 1)
         cast(votes, (y + 0.5, x + 0.75))
-        tiles.settle(votes, 1.0, 1.0, 0.0)
-        found = heights(votes, tiles.SHORT)
+        hough.settle(votes, 1.0, 1.0, 0.0)
+        found = heights(votes, hough.SHORT)
         assert found[y : y + 2, x : x + 2].tolist() == [[0.125, 0.375], [0.125, 0.375]]
         assert np.count_nonzero(found) == 4
 
 
 def test_votes_outside_are_lost() -> None:
-    votes = tiles.tiles(SIZE, 1)
+    votes = hough.tiles(SIZE, 1)
     cast(votes, (-1.5, 3.0), (np.nan, 3.0), (3.0, np.inf), (40.0, 3.0), (1e30, -1e30))
-    tiles.settle(votes, 1.0, 1.0, 0.0)
-    assert not heights(votes, tiles.SHORT).any()
+    hough.settle(votes, 1.0, 1.0, 0.0)
+    assert not heights(votes, hough.SHORT).any()
 
 
 def test_only_tiles_that_somebody_votes_in_are_taken() -> None:
-    votes = tiles.tiles((4000, 6000), 5)
+    votes = hough.tiles((4000, 6000), 5)
     cast(votes, (100.0, 100.0), (101.0, 101.0), (3000.0, 5000.0))
     assert votes.used[0] == 2
 
 
 def peaks(*cells: tuple[int, int, int]) -> list[list[int]]:
     """Rows and columns of the maxima after (row, column, number of votes)."""
-    votes = tiles.tiles(SIZE, 1)
+    votes = hough.tiles(SIZE, 1)
     for y, x, count in cells:
         cast(votes, *[(y, x)] * count)
-    tiles.settle(votes, 1.0, 1.0, 0.0)
+    hough.settle(votes, 1.0, 1.0, 0.0)
     found, high = np.empty((9, 3), np.int64), np.empty(9, np.float32)
-    count = tiles.peaks(votes, 1.5, found, high)
+    count = hough.peaks(votes, 1.5, found, high)
     return sorted(found[:count, 1:].tolist())
 
 
@@ -109,10 +110,10 @@ def test_a_peak_is_compared_with_neighbours_in_other_tiles() -> None:
 
 
 def test_the_centroid_of_a_shared_vote_is_where_it_was_cast() -> None:
-    votes, at = tiles.tiles(SIZE, 1), np.empty((1, 2))
+    votes, at = hough.tiles(SIZE, 1), np.empty((1, 2))
     cast(votes, (15.25, 1.5))
-    tiles.settle(votes, 1.0, 1.0, 0.0)
-    tiles.centroids(votes, np.array([[0, 15, 1]]), at)
+    hough.settle(votes, 1.0, 1.0, 0.0)
+    hough.centroids(votes, np.array([[0, 15, 1]]), at)
     assert np.allclose(at, [[15.25, 1.5]])
 
 

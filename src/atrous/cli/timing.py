@@ -29,19 +29,19 @@ def bench(
     recipe: Annotated[str, typer.Option(help="time this recipe with random weights")] = "",
     classes: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="of such a recipe [default: 65]"),
+        typer.Option(help="of such a recipe", show_default="65"),
     ] = None,
     size: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="HxW,...", help="of the network's input [default: the paper's]"),
+        typer.Option(metavar="HxW,...", help="of the network's input", show_default="the paper's"),
     ] = None,
     image: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="time this photo [default: a drawn scene]"),
+        typer.Option(help="time this photo", show_default="a drawn scene"),
     ] = None,
     instances: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=0, help="things in the drawn scene [default: 50]"),
+        typer.Option(min=0, help="things in the drawn scene", show_default="50"),
     ] = None,
     runs: Annotated[int, typer.Option(min=1, help="of which the median counts")] = 5,
     batch: Annotated[int, typer.Option(min=1, help="images at a time")] = 1,

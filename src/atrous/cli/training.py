@@ -36,7 +36,7 @@ def train(
     ] = False,
     split: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="what to train on; once, or once for each stage [default: train]"),
+        typer.Option(help="what to train on; once, or once for each stage", show_default="train"),
     ] = None,
     val_split: Annotated[str, typer.Option(help="what train.eval_every scores")] = "val",
     seed: Annotated[

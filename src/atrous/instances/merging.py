@@ -16,8 +16,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atrous.instances.graph import Graph
 from atrous.instances.keypoints import Encoded
+from atrous.instances.keypoints.graph import Graph
 from atrous.tensors import Frame, Grid, KeypointMaps, View
 from atrous.views.mean import Twins, mean, sampled
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, summing
 from atrous.instances.neighbours import Around, Axis, Grid, around, look
 
 NOBODY, CLASS, ASKS = -1, -2, -(1 << 20)
@@ -213,21 +213,13 @@ def measure(
         sums[owner] += _sum(confidence, np.uint64(start), np.uint64(stop))
 
 
-@compiled
+@summing
 def _sum(values: NDArray[np.float32], start: np.uint64, stop: np.uint64) -> np.float32:
-    """Sum of a part of an array, in eight sums side by side."""
-    a = b = c = d = e = f = g = h = _ZERO
-    n = start
-    while n + np.uint64(8) <= stop:
-        a, b = a + values[n], b + values[n + np.uint64(1)]
-        c, d = c + values[n + np.uint64(2)], d + values[n + np.uint64(3)]
-        e, f = e + values[n + np.uint64(4)], f + values[n + np.uint64(5)]
-        g, h = g + values[n + np.uint64(6)], h + values[n + np.uint64(7)]
-        n += np.uint64(8)
-    while n < stop:
-        a += values[n]
-        n += np.uint64(1)
-    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+    """Sum of a part of an array."""
+    total = _ZERO
+    for n in range(start, stop):
+        total += values[n]
+    return total
 
 
 @compiled
@@ -235,5 +227,5 @@ def paint(starts: NDArray[np.int64], values: NDArray[np.int32], out: NDArray[np.
     """Gives the pixels (flat) of every run its value."""
     for n in range(values.size):
         value = values[n]
-        for at in range(starts[n], starts[n + 1]):
+        for at in range(np.uint64(starts[n]), np.uint64(starts[n + 1])):
             out[at] = value

@@ -1,4 +1,4 @@
-"""What boxes and keypoints share: the cells of a grid, and non-maximum suppression of boxes."""
+"""What boxes and keypoints share: where instances are, grids, and suppression of boxes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
+from atrous.types import IdMap
+
+
+def locate(ids: IdMap, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Keypoints (n, 5, 2) of the ids `wanted`: box corners and mean pixel of what is visible.
+
+    Source: DeeperLab, section 3.3. Raises: ValueError if a wanted id has no pixel.
+    """
+    points = np.empty((len(wanted), 5, 2), dtype=np.float32)
+    order = np.argsort(ids, axis=None, kind="stable")
+    ordered = ids.ravel()[order]
+    starts = np.searchsorted(ordered, wanted, side="left")
+    stops = np.searchsorted(ordered, wanted, side="right")
+    for row, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        if start == stop:
+            raise ValueError(f"id {wanted[row]} has no pixel: leave it out")
+        yx = np.stack(np.divmod(order[start:stop], ids.shape[1]), axis=1)
+        (y0, x0), (y1, x1) = yx.min(axis=0), yx.max(axis=0)
+        points[row] = ((y0, x0), (y0, x1), (y1, x0), (y1, x1), yx.mean(axis=0))
+    return points
 
 
 def cells(size_hw: tuple[int, int]) -> NDArray[np.float32]:

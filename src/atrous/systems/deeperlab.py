@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from atrous import clock
 from atrous.instances import keypoints as kp
-from atrous.instances import stages
+from atrous.instances.batched.together import parse_together
 from atrous.instances.fuse import merge
+from atrous.instances.keypoints import stages
+from atrous.instances.keypoints.patches import thing_cells
 from atrous.instances.merging import encoded, merged_keypoints
-from atrous.instances.patches import thing_cells
-from atrous.instances.together import parse_together
 from atrous.labels import LabelSpace
 from atrous.nn.backbone import Layout, build_backbone
 from atrous.nn.context import ASPP

@@ -15,11 +15,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.instances import boxes as bx
+from atrous.instances.boxes.painting import flatten, spread
+from atrous.instances.boxes.sampling import as_it_is, every_pixel
+from atrous.instances.boxes.transform import Detected, locate
 from atrous.instances.fuse import merge, one_segment_a_class
 from atrous.instances.merging import merged_boxes
-from atrous.instances.painting import flatten, spread
-from atrous.instances.sampling import as_it_is, every_pixel
-from atrous.instances.transform import Detected, locate
 from atrous.labels import LabelSpace
 from atrous.nn.backbone import Layout, build_backbone
 from atrous.nn.losses import box_overlap, box_smooth_l1

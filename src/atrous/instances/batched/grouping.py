@@ -1,4 +1,4 @@
-"""Expected-OKS and greedy grouping of a batch of images in torch: what `grouping` does.
+"""Expected-OKS and greedy grouping of a batch of images in torch: what `keypoints.grouping` does.
 
 Greedy choice is made by all threads at once: every candidate is completed to an instance first,
 then rounds settle which of them stay. Positions are (y, x) in pixels unless a name says cells.
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
-from atrous.instances.batched_votes import (
+from atrous.instances.batched.votes import (
     Grids,
     around,
     blend,
@@ -24,9 +24,9 @@ from atrous.instances.batched_votes import (
     pick,
     sample,
 )
-from atrous.instances.graph import Graph
 from atrous.instances.keypoints import KeypointNumbers
-from atrous.instances.scoring import LEAST_SIDE_PX
+from atrous.instances.keypoints.graph import Graph
+from atrous.instances.keypoints.scoring import LEAST_SIDE_PX
 
 ROUNDS = 32
 """Of the parallel greedy choice. A round settles all whose rivals are settled, so this is the
@@ -77,7 +77,7 @@ class Scorer:
     heatmap, short, middle  on the grid of the maps, offsets with a dimension of 2 for (y, x)
     votes                   those of the short range, on the grid of the decoding
 
-    Source: PersonLab, section 3.1.3; DeeperLab, section 3.3. See `grouping`.
+    Source: PersonLab, section 3.1.3; DeeperLab, section 3.3. See `keypoints.grouping`.
     """
 
     heatmap: Float32[Tensor, "b k h w"]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances import splat, tiles
-from atrous.instances.lattice import Lattice, between, plane
-from atrous.instances.patches import Patches, around, extent
-from atrous.instances.splat import Room
-from atrous.instances.tiles import Tiles
+from atrous.instances.keypoints import hough, splat
+from atrous.instances.keypoints.hough import Tiles
+from atrous.instances.keypoints.lattice import Lattice, between, plane
+from atrous.instances.keypoints.patches import Patches, around, extent
+from atrous.instances.keypoints.splat import Room
 
 _ZERO, _ONE, _HUGE, _NAN = (np.float32(n) for n in (0, 1, 1e30, np.nan))
 _ALL = np.uint64(splat.LANES)
@@ -23,14 +23,14 @@ CHUNK = 1024
 @compiled
 def cast_cells(goals: NDArray[np.float32], cells: int, votes: Tiles) -> None:
     """Casts a vote for each goal (2 * kinds, n or more) of n `cells`."""
-    room, ones = tiles.ballots(CHUNK), np.ones(CHUNK, np.float32)
+    room, ones = hough.ballots(CHUNK), np.ones(CHUNK, np.float32)
     places, size = goals.reshape(-1), goals.shape[1]
     for first in range(0, cells, CHUNK):
         count = min(CHUNK, cells - first)
         for kind in range(goals.shape[0] // 2):
             y = np.uint64(2 * kind * size + first)
-            tiles.share(votes, kind, 1, places, y, y + np.uint64(size), ones, count, room)
-            tiles.cast(votes, tiles.LONG, room, count)
+            hough.share(votes, kind, 1, places, y, y + np.uint64(size), ones, count, room)
+            hough.cast(votes, hough.LONG, room, count)
 
 
 @compiled
@@ -44,7 +44,7 @@ def cast_blocks(cells: NDArray[np.float32], patches: Patches, grid: Lattice, vot
         for kind in range(cells.shape[0] // 2):
             y, x = cells[2 * kind], cells[2 * kind + 1]
             odd |= _ready(y, x, grid, blocks, space)
-            splat.cast(votes, kind, tiles.LONG, grid.ratio, space, blocks.size)
+            splat.cast(votes, kind, hough.LONG, grid.ratio, space, blocks.size)
     if odd:
         _cast_odd(cells, patches, grid, votes, space)
 
@@ -146,8 +146,8 @@ def _cast_one(
                 space.strong[count] = _ONE
                 count += 1
     to = np.uint64(0), np.uint64(behind)
-    tiles.share(votes, kind, grid.ratio, space.places, *to, space.strong, count, space.ballots)
-    tiles.cast(votes, tiles.LONG, space.ballots, count)
+    hough.share(votes, kind, grid.ratio, space.places, *to, space.strong, count, space.ballots)
+    hough.cast(votes, hough.LONG, space.ballots, count)
 
 
 @compiled

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.boxes import BoxNumbers, pixel_boxes
-from atrous.instances.painting import BoxInstance, flatten, spread
-from atrous.instances.ranking import Ranked, rank
-from atrous.instances.regions import Regions, choose, gather
-from atrous.instances.sampling import Sampled, as_it_is
-from atrous.instances.suppression import Rule, Votes, suppress
+from atrous.instances.boxes.coding import BoxNumbers, pixel_boxes
+from atrous.instances.boxes.painting import BoxInstance, flatten, spread
+from atrous.instances.boxes.ranking import Ranked, rank
+from atrous.instances.boxes.regions import Regions, choose, gather
+from atrous.instances.boxes.sampling import Sampled, as_it_is
+from atrous.instances.boxes.suppression import Rule, Votes, suppress
 from atrous.types import ClassMap, FloatMap
 
 __all__ = ["BoxInstance", "Detected", "detect", "flatten", "locate", "spread"]

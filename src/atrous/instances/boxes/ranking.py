@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances import lines
-from atrous.instances.blocks import rank_blocks
-from atrous.instances.sampling import Axis, Sampled
+from atrous.instances.boxes import lines
+from atrous.instances.boxes.blocks import rank_blocks
+from atrous.instances.boxes.sampling import Axis, Sampled
 from atrous.types import FloatMap
 
 _COARSE = 8

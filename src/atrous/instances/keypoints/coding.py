@@ -12,30 +12,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.instances import stages, voting
-from atrous.instances.nouns import Encoded as Encoded
-from atrous.instances.nouns import Instances as Instances
-from atrous.instances.nouns import KeypointNumbers as KeypointNumbers
+from atrous.instances import voting
+from atrous.instances.keypoints import stages
+from atrous.instances.keypoints.nouns import Encoded, Instances, KeypointNumbers
 from atrous.types import FloatMap, IdMap, Labelled
-
-
-def locate(ids: IdMap, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Keypoints (n, 5, 2) of the ids `wanted`: box corners and mean pixel of what is visible.
-
-    Source: DeeperLab, section 3.3. Raises: ValueError if a wanted id has no pixel.
-    """
-    points = np.empty((len(wanted), 5, 2), dtype=np.float32)
-    order = np.argsort(ids, axis=None, kind="stable")
-    ordered = ids.ravel()[order]
-    starts = np.searchsorted(ordered, wanted, side="left")
-    stops = np.searchsorted(ordered, wanted, side="right")
-    for row, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-        if start == stop:
-            raise ValueError(f"id {wanted[row]} has no pixel: leave it out")
-        yx = np.stack(np.divmod(order[start:stop], ids.shape[1]), axis=1)
-        (y0, x0), (y1, x1) = yx.min(axis=0), yx.max(axis=0)
-        points[row] = ((y0, x0), (y0, x1), (y1, x0), (y1, x1), yx.mean(axis=0))
-    return points
 
 
 def encode(
@@ -55,7 +35,7 @@ def encode(
     ]
     wanted = np.array(things, dtype=np.int64)
     graph = numbers.joined
-    points = locate(truth.ids, wanted)[:, : len(graph.keypoints)]
+    points = voting.locate(truth.ids, wanted)[:, : len(graph.keypoints)]
     crowds = [r.id for r in truth.regions if r.is_crowd]
     valid = (grid != 0) & ~np.isin(grid, crowds)
     index = _index_map(grid, wanted)

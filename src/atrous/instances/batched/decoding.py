@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from torch import Tensor
 
-from atrous.instances import batched_grouping as grouping
-from atrous.instances import batched_votes as voting
-from atrous.instances.batched_votes import UNIT, Grids
+from atrous.instances.batched import grouping
+from atrous.instances.batched import votes as voting
+from atrous.instances.batched.votes import UNIT, Grids
 from atrous.instances.keypoints import KeypointNumbers
 from atrous.tensors import KeypointMaps, mapped
 

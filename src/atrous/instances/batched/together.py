@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from atrous.clock import stage
-from atrous.instances import batched, batched_fuse
+from atrous.instances.batched import decoding, fusing
 from atrous.instances.keypoints import KeypointNumbers
 from atrous.instances.merging import merged_keypoints
 from atrous.labels import LabelSpace
@@ -83,11 +83,11 @@ def _batch(
     return [parse if fine else None for parse, fine in zip(parses, settled, strict=True)]
 
 
-def _decoded(images: Sequence[Views], cell_class: Tensor, asked: _Asked) -> batched.Found:
+def _decoded(images: Sequence[Views], cell_class: Tensor, asked: _Asked) -> decoding.Found:
     maps = [merged_keypoints(views, asked.numbers.joined) for views in images]
     names = ("heatmap", "short", "middle", "long")
     known = torch.cat([asked.is_thing, asked.is_thing.new_zeros(1)])
-    return batched.decode(
+    return decoding.decode(
         KeypointMaps(*(torch.cat([getattr(m, n) for m in maps]).contiguous() for n in names)),
         known[cell_class.clamp(max=len(asked.labels))],
         stride=asked.stride,
@@ -97,24 +97,24 @@ def _decoded(images: Sequence[Views], cell_class: Tensor, asked: _Asked) -> batc
 
 
 def _merged(
-    found: batched.Found, cell_class: Tensor, pixels: tuple[Tensor, Tensor], asked: _Asked
+    found: decoding.Found, cell_class: Tensor, pixels: tuple[Tensor, Tensor], asked: _Asked
 ) -> list[Parse]:
     semantic, confidence = pixels
     rows, columns = (
         torch.from_numpy(at / asked.stride).to(semantic.device)
         for at in asked.image.moved(asked.frame.resized_hw)
     )
-    instance = batched_fuse.to_pixels(
+    instance = fusing.to_pixels(
         found.index, cell_class, semantic, is_thing=asked.is_thing, rows=rows, columns=columns
     )
-    whole = batched_fuse.panoptic(
+    whole = fusing.panoptic(
         semantic,
         confidence,
         instance,
         classes=len(asked.labels),
         instances=found.points.shape[1],
     )
-    return batched_fuse.parses(whole, semantic, confidence, labels=asked.labels)
+    return fusing.parses(whole, semantic, confidence, labels=asked.labels)
 
 
 def _classes(images: Sequence[Views], grid: Grid, labels: LabelSpace) -> tuple[Tensor, Tensor]:

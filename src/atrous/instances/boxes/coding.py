@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances import keypoints, voting
-from atrous.instances.sampling import Axis, Sampled
+from atrous.instances import voting
+from atrous.instances.boxes.sampling import Axis, Sampled
 from atrous.types import FloatMap, Labelled
 
 WEIGHT_RANGE = (0.1, 10.0)
@@ -126,7 +126,7 @@ def _boxes(truth: Labelled, wanted: NDArray[np.int64]) -> NDArray[np.float32]:
 
     The index -1 (no instance) so finds a harmless row.
     """
-    corners = keypoints.locate(truth.ids, wanted)
+    corners = voting.locate(truth.ids, wanted)
     first, last = corners[:, 0], corners[:, 3]
     rows = np.ones((len(wanted) + 1, 4), dtype=np.float32)
     rows[:-1] = np.concatenate([(first + last) / 2, last - first + 1], axis=1)

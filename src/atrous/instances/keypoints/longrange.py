@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.lattice import Lattice, place_of
+from atrous.instances.keypoints.lattice import Lattice, place_of
 
 _ZERO, _NEXT = np.float32(0), np.uint64(1)
 CORNERS, CHUNK = 4, 256
 """Keypoints that are corners; cells that go through all steps together, and so stay near."""
 _CHUNK = np.uint64(CHUNK)
+_B, _C, _D = (np.uint64(2 * n * CHUNK) for n in (1, 2, 3))
 
 
 class Rounds(NamedTuple):
@@ -41,14 +42,14 @@ class Room(NamedTuple):
 
     at      (CHUNK,) the first of the four cells around, `right` and `below` how far the next are
     along   (2, CHUNK) how far down and along the place is between them
-    values  (8 * CHUNK,) of two channels at these cells
+    pairs   (4 * CHUNK,) two channels at each of these cells, as one number
     """
 
     at: NDArray[np.int32]
     right: NDArray[np.int32]
     below: NDArray[np.int32]
     along: NDArray[np.float32]
-    values: NDArray[np.float32]
+    pairs: NDArray[np.uint64]
 
 
 @compiled
@@ -70,7 +71,7 @@ def point(
         np.empty(CHUNK, np.int32),
         np.empty(CHUNK, np.int32),
         np.empty((2, CHUNK), np.float32),
-        np.empty(8 * CHUNK, np.float32),
+        np.empty(4 * CHUNK, np.uint64),
     )
     for first in range(0, cells.size, CHUNK):
         some = cells[first : min(first + CHUNK, cells.size)]
@@ -118,26 +119,27 @@ def _follow(
 
     In three loops, of which those that reckon are fit for whole vectors.
     """
-    _locate(grid, np.int32(channels), np.int32(channel), y, x, room)
-    _pick(field, room, np.uint64(y.size))
-    _move(room, np.uint64(0), inverse, y)
-    _move(room, np.uint64(1), inverse, x)
+    pairs = np.int32(channels // 2), np.int32(channel // 2)
+    _locate(grid, *pairs, y, x, room)
+    _pick(field.view(np.uint64), room, np.uint64(y.size))
+    values = room.pairs.view(np.float32)
+    _move(values, room.along[0], room.along[1], inverse, y, x)
 
 
 @compiled
 def _locate(
     grid: Lattice,
-    channels: np.int32,
-    channel: np.int32,
+    kinds: np.int32,
+    kind: np.int32,
     y: NDArray[np.float32],
     x: NDArray[np.float32],
     room: Room,
 ) -> None:
-    """Finds the cells around places; those outside are moved to the border, NaN to the start.
+    """Finds the pairs of values around places, of those outside at the border; of NaN at the start.
 
     A next cell that has no share is the first one again, for it may be no number.
     """
-    columns, line = np.int32(grid.columns), np.int32(grid.columns) * channels
+    columns, line = np.int32(grid.columns), np.int32(grid.columns) * kinds
     last_y, last_x, none = np.float32(grid.last_y), np.float32(grid.last_x), np.int32(0)
     at, right, below = room.at, room.right, room.below
     downs, alongs = room.along[0], room.along[1]
@@ -146,38 +148,41 @@ def _locate(
         v, u = (v if v < last_y else last_y), (u if u < last_x else last_x)
         i, j = np.int32(v), np.int32(u)
         down, along = v - np.float32(i), u - np.float32(j)
-        at[n] = (i * columns + j) * channels + channel
-        right[n], below[n] = (channels if along > _ZERO else none), (line if down > _ZERO else none)
+        at[n] = (i * columns + j) * kinds + kind
+        right[n], below[n] = (kinds if along > _ZERO else none), (line if down > _ZERO else none)
         downs[n], alongs[n] = down, along
 
 
 @compiled
-def _pick(field: NDArray[np.float32], room: Room, count: np.uint64) -> None:
-    """Gathers two channels at the four cells around each place."""
-    values = room.values
+def _pick(field: NDArray[np.uint64], room: Room, count: np.uint64) -> None:
+    """Gathers two channels at once at the four cells around each place."""
     for n in range(count):
         a, along = np.uint64(room.at[n]), np.uint64(room.right[n])
-        b, c = a + along, a + np.uint64(room.below[n])
-        d = c + along
-        values[n], values[n + _CHUNK] = field[a], field[a + _NEXT]
-        values[n + 2 * _CHUNK], values[n + 3 * _CHUNK] = field[b], field[b + _NEXT]
-        values[n + 4 * _CHUNK], values[n + 5 * _CHUNK] = field[c], field[c + _NEXT]
-        values[n + 6 * _CHUNK], values[n + 7 * _CHUNK] = field[d], field[d + _NEXT]
+        c = a + np.uint64(room.below[n])
+        room.pairs[n], room.pairs[n + _CHUNK] = field[a], field[a + along]
+        room.pairs[n + 2 * _CHUNK], room.pairs[n + 3 * _CHUNK] = field[c], field[c + along]
 
 
 @compiled
-def _move(room: Room, which: np.uint64, inverse: np.float32, places: NDArray[np.float32]) -> None:
-    """Moves y, or x, by the bilinear mean of the first, or the second, of two channels.
-
-    What is no finite number moves nothing.
-    """
-    values, downs, alongs, first = room.values, room.along[0], room.along[1], which * _CHUNK
-    for n in range(np.uint64(places.size)):
-        a, b = values[first + n], values[first + n + 2 * _CHUNK]
-        c, d = values[first + n + 4 * _CHUNK], values[first + n + 6 * _CHUNK]
-        upper, lower = a + (b - a) * alongs[n], c + (d - c) * alongs[n]
-        move = (upper + (lower - upper) * downs[n]) * inverse
-        places[n] += move if move - move == _ZERO else _ZERO
+def _move(
+    values: NDArray[np.float32],
+    downs: NDArray[np.float32],
+    alongs: NDArray[np.float32],
+    inverse: np.float32,
+    y: NDArray[np.float32],
+    x: NDArray[np.float32],
+) -> None:
+    """Moves places by the bilinear means of pairs of values; what is no number moves nothing."""
+    for n in range(np.uint64(y.size)):
+        at, down, along = n + n, downs[n], alongs[n]
+        a, b, c, d = values[at], values[at + _B], values[at + _C], values[at + _D]
+        upper, lower = a + (b - a) * along, c + (d - c) * along
+        y_move, at = (upper + (lower - upper) * down) * inverse, at + _NEXT
+        a, b, c, d = values[at], values[at + _B], values[at + _C], values[at + _D]
+        upper, lower = a + (b - a) * along, c + (d - c) * along
+        x_move = (upper + (lower - upper) * down) * inverse
+        y[n] += y_move if y_move - y_move == _ZERO else _ZERO
+        x[n] += x_move if x_move - x_move == _ZERO else _ZERO
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""Votes on the grids of a batch of images in torch: what `voting` does, on the device of the maps.
+"""Votes on the grids of a batch of images in torch: what `hough` does, on the device of the maps.
 
 Shapes depend on shapes and numbers alone, so nothing here waits for the device. Positions are in
 cells of the maps unless a name says otherwise. Samples of a map upsampled to a nested grid equal

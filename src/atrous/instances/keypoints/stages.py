@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.clock import stage
-from atrous.instances import grouping, longrange, longvotes, nearest, shortrange, tiles, voting
-from atrous.instances.graph import boxes
-from atrous.instances.lattice import Lattice, flat, itself, lattice
-from atrous.instances.nouns import Encoded, Instances, KeypointNumbers
-from atrous.instances.owners import assign_blocks
-from atrous.instances.patches import Patches, patches
-from atrous.instances.scoring import Evidence
-from atrous.instances.tiles import Tiles
+from atrous.instances import voting
+from atrous.instances.keypoints import grouping, hough, longrange, longvotes, nearest, shortrange
+from atrous.instances.keypoints.graph import boxes
+from atrous.instances.keypoints.hough import Tiles
+from atrous.instances.keypoints.lattice import Lattice, flat, itself, lattice
+from atrous.instances.keypoints.nouns import Encoded, Instances, KeypointNumbers
+from atrous.instances.keypoints.owners import assign_blocks
+from atrous.instances.keypoints.patches import Patches, patches
+from atrous.instances.keypoints.scoring import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def vote(scene: Scene) -> tuple[Tiles, Goals]:
     # of less heat than `least_heat` do not vote, which takes at most that much from any height.
     """
     grid, seen, numbers = scene.grid, scene.seen, scene.numbers
-    votes = tiles.tiles(scene.size_hw, seen.kinds)
+    votes = hough.tiles(scene.size_hw, seen.kinds)
     least = float(numbers.least_heat)
     shortrange.cast(seen.heat, seen.short, grid, votes, seen.kinds, least, seen.inverse)
     goals = _aim(scene, scene.cells)
@@ -124,7 +125,7 @@ def vote(scene: Scene) -> tuple[Tiles, Goals]:
         longvotes.cast_blocks(goals.planes, scene.patches, grid, votes)
     disk = float(np.pi * (numbers.radius_px / grid.stride) ** 2)
     by_short, by_long = numbers.vote_weights
-    tiles.settle(votes, disk, float(by_short), float(by_long))
+    hough.settle(votes, disk, float(by_short), float(by_long))
     return votes, goals
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.lattice import Lattice, place_of
+from atrous.instances.keypoints.lattice import Lattice, place_of
 
 
 class Patches(NamedTuple):
@@ -32,16 +32,39 @@ def thing_cells(
     classes: NDArray[np.uint8] | NDArray[np.uint16], is_thing: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Which cells of a class map are things; void is none."""
-    known, found = np.zeros(1 << 8 * classes.itemsize, np.bool_), np.empty(classes.shape, np.bool_)
+    known = np.zeros(1 << 8 * classes.itemsize, np.bool_)
     known[: len(is_thing)] = is_thing
-    _look_up(np.ascontiguousarray(classes).reshape(-1), known, found.reshape(-1))
-    return found
+    cells = np.ascontiguousarray(classes).reshape(-1)
+    found, whole = np.empty(cells.size, np.bool_), cells.size // 8 * 8 if cells.itemsize == 1 else 0
+    words = cells[:whole].view(np.uint64), found[:whole].view(np.uint64)
+    _look_up_words(cells, known, found, *words)
+    _look_up(cells[whole:], known, found[whole:])
+    return found.reshape(classes.shape)
 
 
 @compiled
 def _look_up(classes: NDArray[Any], known: NDArray[np.bool_], found: NDArray[np.bool_]) -> None:
-    for n in range(classes.size):
+    for n in range(np.uint64(classes.size)):
         found[n] = known[classes[n]]
+
+
+@compiled
+def _look_up_words(
+    classes: NDArray[Any],
+    known: NDArray[np.bool_],
+    found: NDArray[np.bool_],
+    words: NDArray[np.uint64],
+    found_words: NDArray[np.uint64],
+) -> None:
+    """`_look_up` of eight classes at once: most often they are those of the eight before."""
+    last = -1
+    for n in range(words.size):
+        if last < 0 or words[n] != words[last]:
+            for at in range(np.uint64(8 * n), np.uint64(8 * n + 8)):
+                found[at] = known[classes[at]]
+            last = n
+        else:
+            found_words[n] = found_words[last]
 
 
 def patches(is_thing: NDArray[np.bool_], grid: Lattice) -> tuple[Patches, NDArray[np.bool_]]:

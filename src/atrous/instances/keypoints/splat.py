@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances import tiles
-from atrous.instances.tiles import CELLS, ROW, TILE, Ballots, Tiles, ballots, taken
+from atrous.instances.keypoints import hough
+from atrous.instances.keypoints.hough import CELLS, ROW, TILE, Ballots, Tiles, ballots, taken
 
 LANES, TERMS, NINE = 64, 8, 9
 """Blocks that go together; numbers of a block's two polynomials; cells that it votes for."""
@@ -73,8 +73,8 @@ def cast(votes: Tiles, kind: int, plane: int, ratio: int, space: Room, count: in
     _put(votes, plane, space, count)
     single = _scatter(space, count)
     x = np.uint64(space.strong.size)
-    tiles.share(votes, kind, 1, space.places, np.uint64(0), x, space.strong, single, space.ballots)
-    tiles.cast(votes, plane, space.ballots, single)
+    hough.share(votes, kind, 1, space.places, np.uint64(0), x, space.strong, single, space.ballots)
+    hough.cast(votes, plane, space.ballots, single)
 
 
 @compiled

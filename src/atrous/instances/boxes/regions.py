@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.boxes import BoxNumbers
-from atrous.instances.suppression import Places, Taken
+from atrous.instances.boxes.coding import BoxNumbers
+from atrous.instances.boxes.suppression import Places, Taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.lattice import Lattice, itself, known, sampled
-from atrous.instances.tiles import ROW, SHORT, SIDE, TILE, Tiles
+from atrous.instances.keypoints.hough import ROW, SHORT, SIDE, TILE, Tiles
+from atrous.instances.keypoints.lattice import Lattice, itself, known, sampled
 
 LEAST_SIDE_PX = 32.0
 _ONE, _ZERO = np.float32(1), np.float32(0)

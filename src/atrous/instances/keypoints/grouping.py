@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances import tiles
-from atrous.instances.lattice import Lattice
-from atrous.instances.scoring import LEAST_SIDE_PX as LEAST_SIDE_PX
-from atrous.instances.scoring import Evidence, score, step
-from atrous.instances.tiles import SIDE, Tiles
+from atrous.instances.keypoints import hough
+from atrous.instances.keypoints.hough import SIDE, Tiles
+from atrous.instances.keypoints.lattice import Lattice
+from atrous.instances.keypoints.scoring import LEAST_SIDE_PX as LEAST_SIDE_PX
+from atrous.instances.keypoints.scoring import Evidence, score, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def candidates(votes: Tiles, *, threshold: float, most: int, stride: int) -> Can
     rank = np.arange(len(kinds)) - np.searchsorted(kinds, kinds)
     kept = np.ascontiguousarray(found[order[rank < most]])
     places = np.empty((len(kept), 2))
-    tiles.centroids(votes, kept, places)
+    hough.centroids(votes, kept, places)
     return Candidates(np.ascontiguousarray(kept[:, 0]), places * stride)
 
 
@@ -49,7 +49,7 @@ def _peaks(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """All peaks, for which room is made."""
     found, heights = np.empty((room, 3), np.int64), np.empty(room, np.float32)
-    count = tiles.peaks(votes, threshold, found, heights)
+    count = hough.peaks(votes, threshold, found, heights)
     if count > room:
         return _peaks(votes, threshold, count)
     return found[:count], heights[:count]

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances import splat, tiles
-from atrous.instances.lattice import Lattice, between, ends, place_of, plane
-from atrous.instances.splat import Room
-from atrous.instances.tiles import Ballots, Tiles
+from atrous.instances.keypoints import hough, splat
+from atrous.instances.keypoints.hough import Ballots, Tiles
+from atrous.instances.keypoints.lattice import Lattice, between, ends, place_of, plane
+from atrous.instances.keypoints.splat import Room
 
 _ZERO, _ONE, _HUGE = np.float32(0), np.float32(1), np.float32(1e30)
 _NEXT, _TWO = np.uint64(1), np.uint64(2)
@@ -52,7 +52,7 @@ def _cast_cells(
     """`cast` on the maps' own grid."""
     found, counts = _warm(heat, grid, kinds, least)
     places, weights = np.zeros(2 * ROOM, np.float32), np.zeros(ROOM, np.float32)
-    room = tiles.ballots(ROOM)
+    room = hough.ballots(ROOM)
     for kind in range(kinds):
         for first in range(0, counts[kind], ROOM):
             count = np.uint64(min(ROOM, counts[kind] - first))
@@ -80,7 +80,7 @@ def _cast_blocks(
     space, warmth = splat.room(grid.ratio), np.zeros(4 * splat.LANES, np.float32)
     size = grid.ratio * grid.ratio
     room, places, weights = (
-        tiles.ballots(size),
+        hough.ballots(size),
         np.zeros(2 * size, np.float32),
         np.zeros(size, np.float32),
     )
@@ -89,7 +89,7 @@ def _cast_blocks(
             blocks = found[kind, first : min(first + splat.LANES, counts[kind])]
             whole = _ready(heat, short, grid, kinds, kind, blocks, inverse, space, warmth)
             _weigh(space, warmth, least, whole)
-            splat.cast(votes, kind, tiles.SHORT, grid.ratio, space, whole)
+            splat.cast(votes, kind, hough.SHORT, grid.ratio, space, whole)
             for n in range(blocks.size - whole):
                 i, j = place_of(grid, int(blocks[n]))
                 count = _gather(
@@ -223,8 +223,8 @@ def _flush(
 ) -> None:
     """Casts the votes that were gathered."""
     y, x = np.uint64(0), np.uint64(weights.size)
-    tiles.share(votes, kind, ratio, places, y, x, weights, count, room)
-    tiles.cast(votes, tiles.SHORT, room, count)
+    hough.share(votes, kind, ratio, places, y, x, weights, count, room)
+    hough.cast(votes, hough.SHORT, room, count)
 
 
 @compiled

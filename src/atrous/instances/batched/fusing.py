@@ -1,4 +1,4 @@
-"""Classes and instance indices of a batch become panoptic maps in torch: what `fuse` does.
+"""Classes and instance indices of a batch become panoptic maps in torch: what `merge` does.
 
 Nothing waits for the device before `parses`. Maps are gone through stripe by stripe, so that what
 is needed beside them does not grow with the image.
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int, Int32, Int64
 from torch import Tensor
 
-from atrous.instances.batched_votes import UNIT, blocks
+from atrous.instances.batched.votes import UNIT, blocks
 from atrous.instances.runs import NO_THING, OTHER_CLASS
 from atrous.labels import LabelSpace
 from atrous.tensors import mapped

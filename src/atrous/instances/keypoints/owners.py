@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.lattice import Lattice, place_of
-from atrous.instances.longvotes import blended
-from atrous.instances.nearest import MOST, Rivals, Search, search, searching
-from atrous.instances.patches import Patches, around, extent
+from atrous.instances.keypoints.lattice import Lattice, place_of
+from atrous.instances.keypoints.longvotes import blended
+from atrous.instances.keypoints.nearest import MOST, Rivals, Search, search, searching
+from atrous.instances.keypoints.patches import Patches, around, extent
 
 _ZERO, _ONE, _HUGE = np.float32(0), np.float32(1), np.float32(1e30)
 _NO = np.int32(-1)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.instances.graph import GRAPHS, Graph
+from atrous.instances.keypoints.graph import GRAPHS, Graph
 from atrous.types import FloatMap, require_positive
 
 

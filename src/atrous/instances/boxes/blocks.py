@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances import lines
-from atrous.instances.lines import Desk
-from atrous.instances.sampling import Axis
+from atrous.instances.boxes import lines
+from atrous.instances.boxes.lines import Desk
+from atrous.instances.boxes.sampling import Axis
 from atrous.types import FloatMap
 
 _UNSEEN = np.float32(17)
