@@ -177,8 +177,8 @@ def _move(
         at, down, along = n + n, downs[n], alongs[n]
         a, b, c, d = values[at], values[at + _B], values[at + _C], values[at + _D]
         upper, lower = a + (b - a) * along, c + (d - c) * along
-        y_move, at = (upper + (lower - upper) * down) * inverse, at + _NEXT
-        a, b, c, d = values[at], values[at + _B], values[at + _C], values[at + _D]
+        y_move, to = (upper + (lower - upper) * down) * inverse, at + _NEXT
+        a, b, c, d = values[to], values[to + _B], values[to + _C], values[to + _D]
         upper, lower = a + (b - a) * along, c + (d - c) * along
         x_move = (upper + (lower - upper) * down) * inverse
         y[n] += y_move if y_move - y_move == _ZERO else _ZERO

@@ -49,6 +49,7 @@ def assign_blocks(
     """
     channels, last = cells.shape[0], 0
     room, held = searching(channels), _held(channels)
+    flat, flat_index = patches.is_thing.reshape(-1), index.reshape(-1)
     for n in range(patches.blocks.size):
         block = int(patches.blocks[n])
         _, _, near, line = around(grid, block)
@@ -57,7 +58,7 @@ def assign_blocks(
         first = owner[a]
         sure = is_sure[a] & is_sure[b] & is_sure[c] & is_sure[d]
         if sure and first == owner[b] and first == owner[c] and first == owner[d]:
-            _fill(patches.is_thing, grid, block, patches.is_whole[n], first, index)
+            _fill(flat, grid, block, patches.is_whole[n], first, flat_index)
         else:
             last = _search(cells, patches.is_thing, grid, block, among, last, held, room, index)
 
@@ -81,11 +82,16 @@ def _fill(
     owner: np.int32,
     index: NDArray[np.int32],
 ) -> None:
-    """Gives all things' cells of a block to one owner."""
+    """Gives all things' cells of a block to one owner; both maps are flat."""
     top, left, bottom, right = extent(grid, *place_of(grid, block))
     for row in range(top, bottom):
-        for column in range(np.uint64(left), np.uint64(right)):
-            index[row, column] = owner if is_whole or is_thing[row, column] else _NO
+        first, stop = np.uint64(row * grid.width + left), np.uint64(row * grid.width + right)
+        if is_whole:
+            for at in range(first, stop):
+                index[at] = owner
+        else:
+            for at in range(first, stop):
+                index[at] = owner if is_thing[at] else _NO
 
 
 @compiled

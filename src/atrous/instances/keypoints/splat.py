@@ -21,7 +21,7 @@ from atrous.instances.keypoints.hough import CELLS, ROW, TILE, Ballots, Tiles, b
 
 LANES, TERMS, NINE = 64, 8, 9
 """Blocks that go together; numbers of a block's two polynomials; cells that it votes for."""
-_LANES = np.uint64(LANES)
+_LANES, _NONE, _NEXT = np.uint64(LANES), np.uint64(0), np.uint64(1)
 _ZERO, _ONE, _TWO, _HUGE = np.float32(0), np.float32(1), np.float32(2), np.float32(1e30)
 
 
@@ -132,7 +132,7 @@ def _add(space: Room) -> None:
             x = (terms[n + 4 * LANES] + terms[n + 6 * LANES] * v) + (
                 terms[n + 5 * LANES] + terms[n + 7 * LANES] * v
             ) * u
-            y, x, w = min(max(y, _ZERO), _TWO), min(max(x, _ZERO), _TWO), weights[first + n]
+            w = weights[first + n]
             p, r = max(_ONE - y, _ZERO) * w, max(y - _ONE, _ZERO) * w
             q = w - p - r
             a, c = max(_ONE - x, _ZERO), max(x - _ONE, _ZERO)
@@ -169,7 +169,7 @@ def _put(votes: Tiles, plane: int, space: Room, count: int) -> None:
 
 @compiled
 def _scatter(space: Room, count: int) -> int:
-    """Readies the votes of all cells of blocks that do not fit; how many there are."""
+    """Readies the votes that have any weight of blocks that do not fit; how many there are."""
     terms, found, cells = space.terms, np.uint64(0), np.uint64(space.parts.shape[1])
     places, strong, behind = space.places, space.strong, np.uint64(space.strong.size)
     for n in range(np.uint64(count)):
@@ -191,7 +191,10 @@ def _scatter(space: Room, count: int) -> int:
             u, v = space.parts[0, cell], space.parts[1, cell]
             places[found + cell] = (y0 + y2 * v) + (y1 + y3 * v) * u
             places[found + cell + behind] = (x0 + x2 * v) + (x1 + x3 * v) * u
+        first = found
         for cell in range(cells):
-            strong[found + cell] = space.weights[cell * _LANES + n]
-        found += cells
+            weight, at = space.weights[cell * _LANES + n], first + cell
+            strong[found], places[found] = weight, places[at]
+            places[found + behind] = places[at + behind]
+            found += _NEXT if weight > _ZERO else _NONE
     return int(found)
