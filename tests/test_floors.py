@@ -82,6 +82,7 @@ ON_DISK = {
     "run.states",
     "run.logs",  # keeps one log open and adds a line a step: formats writes whole files only
     "parser",  # lists the models in the package, to find one by name
+    "compiled",  # reads the sources of kernels, to know whether what is compiled still holds
 }
 DISK_CALLS = {
     *("open", "read_text", "write_text", "read_bytes", "write_bytes", "mkdir", "unlink", "rename"),

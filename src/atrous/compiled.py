@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -30,10 +33,28 @@ def summing(function: Kernel) -> Kernel:
 
 
 def _kernel(function: Kernel, **how: Any) -> Kernel:
+    name = function.__qualname__
+    function.__qualname__ = f"{name}_{_stamp()}"  # numba calls its files so
     try:
         return cast(Kernel, numba.njit(nogil=True, cache=True, **how)(function))
     except RuntimeError:  # neither the package nor the user's home can be written
         return cast(Kernel, numba.njit(nogil=True, **how)(function))
+    finally:
+        function.__qualname__ = name
+
+
+@cache
+def _stamp() -> str:
+    """Changes with any file that has kernels: machine code holds parts of all that it calls.
+
+    numba itself looks at the one file of a kernel alone, and would go on with what is no longer so.
+    """
+    digest, here = blake2b(digest_size=6), Path(__file__)
+    for path in sorted(here.parent.rglob("*.py")):
+        text = path.read_bytes()
+        if b"from atrous.compiled import" in text or path == here:
+            digest.update(text)
+    return digest.hexdigest()
 
 
 _TWICE = np.uint64(0x0000000100000001)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from atrous.instances import voting
-from atrous.instances.keypoints import hough
+from atrous.instances.keypoints import hough, peaks
 from atrous.instances.keypoints.lattice import flat, lattice, sampled
 from atrous.instances.keypoints.nearest import MOST
 
@@ -86,23 +86,23 @@ def test_only_tiles_that_somebody_votes_in_are_taken() -> None:
     assert votes.used[0] == 2
 
 
-def peaks(*cells: tuple[int, int, int]) -> list[list[int]]:
+def maxima(*cells: tuple[int, int, int]) -> list[list[int]]:
     """Rows and columns of the maxima after (row, column, number of votes)."""
     votes = hough.tiles(SIZE, 1)
     for y, x, count in cells:
         cast(votes, *[(y, x)] * count)
     hough.settle(votes, 1.0, 1.0, 0.0)
     found, high = np.empty((9, 3), np.int64), np.empty(9, np.float32)
-    count = hough.peaks(votes, 1.5, found, high)
+    count = peaks.find(votes, 1.5, found, high)
     return sorted(found[:count, 1:].tolist())
 
 
 def test_peaks_are_local_maxima_above_the_threshold() -> None:
-    assert peaks((1, 1, 3), (1, 2, 2), (4, 4, 5), (0, 4, 1)) == [[1, 1], [4, 4]]
+    assert maxima((1, 1, 3), (1, 2, 2), (4, 4, 5), (0, 4, 1)) == [[1, 1], [4, 4]]
 
 
 def test_a_peak_is_compared_with_neighbours_in_other_tiles() -> None:
-    assert peaks((14, 14, 3), (15, 15, 4), (30, 15, 2), (31, 15, 2)) == [
+    assert maxima((14, 14, 3), (15, 15, 4), (30, 15, 2), (31, 15, 2)) == [
         [15, 15],
         [30, 15],
         [31, 15],
@@ -113,7 +113,7 @@ def test_the_centroid_of_a_shared_vote_is_where_it_was_cast() -> None:
     votes, at = hough.tiles(SIZE, 1), np.empty((1, 2))
     cast(votes, (15.25, 1.5))
     hough.settle(votes, 1.0, 1.0, 0.0)
-    hough.centroids(votes, np.array([[0, 15, 1]]), at)
+    peaks.centroids(votes, np.array([[0, 15, 1]]), at)
     assert np.allclose(at, [[15.25, 1.5]])
 
 

@@ -194,7 +194,8 @@ class Journal:
     def _forget(self) -> None:
         """Starts anew: the own journal goes; of the first process, what is nobody's goes too."""
         if self._is_first:
-            (self.folder / "panoptic.json").unlink(missing_ok=True)
+            for name in ("panoptic.json", "contact_sheet.png", "contact_sheet.jpg"):
+                (self.folder / name).unlink(missing_ok=True)
         for path in journals(self.folder):
             rank = NAME.fullmatch(path.name)
             is_stray = self._size == 1 or not rank or not rank[1] or int(rank[1]) >= self._size

@@ -15,7 +15,7 @@ from atrous.formats import read_image, write_image
 from atrous.types import BadInput, Image
 
 MOST = 100
-"""Pictures on a sheet: of more, every n-th is shown."""
+"""Pictures on a sheet: of more, as many are shown that lie evenly among them."""
 LONGEST_PX = 480
 """Of a picture on it: so words on it can be read, and a page is some 5000 pixels wide at most."""
 READERS = 2
@@ -42,7 +42,8 @@ def write_contact_sheet(folder: Path, lines: Sequence[Known]) -> Sheet | None:
     Raises: BadInput if it cannot be written; what was there stays.
     """
     overlays = [x for line in lines for x in line.outputs if x.startswith("overlay/")]
-    paths = [folder / x for x in overlays[:: max(1, ceil(len(overlays) / MOST))]]
+    most = min(MOST, len(overlays))
+    paths = [folder / overlays[n * len(overlays) // most] for n in range(most)]
     with ThreadPoolExecutor(READERS) as readers:
         cells = [cell for cell in readers.map(_cell, paths) if cell is not None]
     if not cells:

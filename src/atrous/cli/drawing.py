@@ -8,7 +8,7 @@ import typer
 
 ContactSheet = Annotated[
     bool,
-    typer.Option("--contact-sheet", help="all overlays on one page; of over 100, every n-th"),
+    typer.Option("--contact-sheet", help="all overlays on one page; of over 100, 100"),
 ]
 Overlay = Annotated[
     str, typer.Option(help="overlay, side-by-side with the photo, or none, the quickest")

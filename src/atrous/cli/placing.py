@@ -51,7 +51,7 @@ class Places:
             )
         if overlay == "none":
             raise BadInput("--contact-sheet: it is made of overlays: leave out --overlay none")
-        if os.path.abspath(self.folder) in {os.path.abspath(each.path.parent) for each in inputs}:
+        if os.path.realpath(self.folder) in {os.path.realpath(each.path.parent) for each in inputs}:
             what = f"it would lie among the photos in {self.folder}"
             raise BadInput(f"--contact-sheet: {what}: choose another --out")
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.keypoints import hough
+from atrous.instances.keypoints import peaks
 from atrous.instances.keypoints.hough import SIDE, Tiles
 from atrous.instances.keypoints.lattice import Lattice
 from atrous.instances.keypoints.scoring import LEAST_SIDE_PX as LEAST_SIDE_PX
@@ -40,7 +40,7 @@ def candidates(votes: Tiles, *, threshold: float, most: int, stride: int) -> Can
     rank = np.arange(len(kinds)) - np.searchsorted(kinds, kinds)
     kept = np.ascontiguousarray(found[order[rank < most]])
     places = np.empty((len(kept), 2))
-    hough.centroids(votes, kept, places)
+    peaks.centroids(votes, kept, places)
     return Candidates(np.ascontiguousarray(kept[:, 0]), places * stride)
 
 
@@ -49,7 +49,7 @@ def _peaks(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """All peaks, for which room is made."""
     found, heights = np.empty((room, 3), np.int64), np.empty(room, np.float32)
-    count = hough.peaks(votes, threshold, found, heights)
+    count = peaks.find(votes, threshold, found, heights)
     if count > room:
         return _peaks(votes, threshold, count)
     return found[:count], heights[:count]

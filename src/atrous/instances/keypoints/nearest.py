@@ -183,7 +183,7 @@ def _measure_all(
     n: int,
     squares: NDArray[np.float32],
 ) -> None:
-    """Squared distances of the goals of a span from an instance."""
+    """Squared distances of goals that stand side by side from an instance."""
     flat, size, kinds = goals.reshape(-1), np.uint64(goals.shape[1]), np.uint64(goals.shape[0] // 2)
     for m in range(_LANES):
         squares[m] = _ZERO
