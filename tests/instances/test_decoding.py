@@ -87,14 +87,13 @@ def test_kernels_find_the_keypoints_instances_and_cells_of_the_plain_reference(p
 def test_what_is_no_number_is_treated_as_the_reference_does(
     plan: Plan, seed: int, value: float
 ) -> None:
-    maps, things, _, numbers = case_of(plan)
+    maps, things, stride, numbers = case_of(plan)
     random, holes = np.random.default_rng(seed), []
     for values in (maps.heatmap, maps.short, maps.middle, maps.long):
         hole = values.copy()
         hole[random.random(values.shape) < 0.01] = value
         holes.append(hole)
-    things = np.resize(things, maps.heatmap.shape[1:])
-    agree((kp.Encoded(*holes), things, 4, numbers))
+    agree((kp.Encoded(*holes), things, stride, numbers))
 
 
 def small_scene() -> Case:

@@ -20,7 +20,7 @@ _TILES = 64
 """Tiles along each side of the plane."""
 _SLACK = 1e-3
 """Of a box's size, by which its reach is widened: far more than rounding can change an overlap."""
-_NOUGHT, _HALF = np.float32(0), np.float32(0.5)
+_NOUGHT = np.float32(0)
 
 Places = NDArray[np.int32]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from atrous.compiled import compiled
 from atrous.types import FloatMap
 
-_ZERO, _ONE, _HUGE = np.float32(0), np.float32(1), np.float32(1e30)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 class Lattice(NamedTuple):
@@ -83,6 +83,19 @@ def flat(values: FloatMap) -> NDArray[np.float32]:
 def between(left: np.float32, right: np.float32, along: np.float32) -> np.float32:
     """A value between two; at the left one it does not matter what the right one is."""
     return left if along == _ZERO else left * (_ONE - along) + right * along
+
+
+@compiled
+def blended(
+    field: NDArray[np.float32],
+    at: np.uint64,
+    near: np.uint64,
+    line: np.uint64,
+    part: tuple[np.float32, np.float32],
+) -> np.float32:
+    """A field between four cells; what has no part in it may be no number."""
+    upper = between(field[at], field[at + near], part[1])
+    return between(upper, between(field[at + line], field[at + line + near], part[1]), part[0])
 
 
 @compiled

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from atrous.compiled import compiled
 from atrous.instances.keypoints import hough, splat
 from atrous.instances.keypoints.hough import Tiles
-from atrous.instances.keypoints.lattice import Lattice, between, plane
+from atrous.instances.keypoints.lattice import Lattice, blended, plane
 from atrous.instances.keypoints.patches import Patches, around, extent
 from atrous.instances.keypoints.splat import Room
 
@@ -148,16 +148,3 @@ def _cast_one(
     to = np.uint64(0), np.uint64(behind)
     hough.share(votes, kind, grid.ratio, space.places, *to, space.strong, count, space.ballots)
     hough.cast(votes, hough.LONG, space.ballots, count)
-
-
-@compiled
-def blended(
-    field: NDArray[np.float32],
-    at: np.uint64,
-    near: np.uint64,
-    line: np.uint64,
-    part: tuple[np.float32, np.float32],
-) -> np.float32:
-    """A field between four cells; what has no part in it may be no number."""
-    upper = between(field[at], field[at + near], part[1])
-    return between(upper, between(field[at + line], field[at + line + near], part[1]), part[0])

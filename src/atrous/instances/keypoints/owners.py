@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atrous.compiled import compiled
-from atrous.instances.keypoints.lattice import Lattice, place_of
-from atrous.instances.keypoints.longvotes import blended
+from atrous.instances.keypoints.lattice import Lattice, blended, place_of
 from atrous.instances.keypoints.nearest import MOST, Rivals, Search, search, searching
 from atrous.instances.keypoints.patches import Patches, around, extent
 
-_ZERO, _ONE, _HUGE = np.float32(0), np.float32(1), np.float32(1e30)
-_NO = np.int32(-1)
+_HUGE, _NO = np.float32(1e30), np.int32(-1)
 
 
 class Held(NamedTuple):

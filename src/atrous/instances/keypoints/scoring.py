@@ -19,7 +19,7 @@ from atrous.instances.keypoints.hough import ROW, SHORT, SIDE, TILE, Tiles
 from atrous.instances.keypoints.lattice import Lattice, itself, known, sampled
 
 LEAST_SIDE_PX = 32.0
-_ONE, _ZERO = np.float32(1), np.float32(0)
+_ONE = np.float32(1)
 
 
 class Evidence(NamedTuple):

@@ -79,11 +79,8 @@ def _cast_blocks(
     found, counts = _warm(heat, grid, kinds, least)
     space, warmth = splat.room(grid.ratio), np.zeros(4 * splat.LANES, np.float32)
     size = grid.ratio * grid.ratio
-    room, places, weights = (
-        hough.ballots(size),
-        np.zeros(2 * size, np.float32),
-        np.zeros(size, np.float32),
-    )
+    places, weights = np.zeros(2 * size, np.float32), np.zeros(size, np.float32)
+    room = hough.ballots(size)
     for kind in range(kinds):
         for first in range(0, counts[kind], splat.LANES):
             blocks = found[kind, first : min(first + splat.LANES, counts[kind])]
@@ -93,8 +90,7 @@ def _cast_blocks(
             for n in range(blocks.size - whole):
                 i, j = place_of(grid, int(blocks[n]))
                 count = _gather(
-                    *(heat, short, grid, kinds, kind, i, j, least, inverse),
-                    *(np.uint64(0), places, weights),
+                    heat, short, grid, kinds, kind, i, j, least, inverse, places, weights
                 )
                 _flush(votes, kind, grid.ratio, places, weights, room, int(count))
 
@@ -238,21 +234,17 @@ def _gather(
     j: int,
     least: np.float32,
     inverse: np.float32,
-    count: np.uint64,
     places: NDArray[np.float32],
     weights: NDArray[np.float32],
 ) -> np.uint64:
-    """Adds the votes of the cells in a block to `count` others."""
-    at, step, ratio = (
-        np.uint64((i * grid.columns + j) * kinds + kind),
-        np.float32(1 / grid.ratio),
-        grid.ratio,
-    )
+    """Gathers the votes of the cells in one block; how many there are."""
+    at, ratio = np.uint64((i * grid.columns + j) * kinds + kind), grid.ratio
+    step = np.float32(1 / ratio)
     near = np.uint64(kinds if j + 1 < grid.columns else 0)
     line = np.uint64(grid.columns * kinds if i + 1 < grid.rows else 0)
     bottom = min((i + 1) * ratio, grid.height)
     right = min((j + 1) * ratio, grid.width)
-    n, room = count, np.uint64(weights.size)
+    n, room = np.uint64(0), np.uint64(weights.size)
     for row in range(i * ratio, bottom):
         part = np.float32(row - i * ratio) * step
         h0, h1 = ends(heat, at, near, line, part)

@@ -22,7 +22,7 @@ from atrous.instances.keypoints.hough import CELLS, ROW, TILE, Ballots, Tiles, b
 LANES, TERMS, NINE = 64, 8, 9
 """Blocks that go together; numbers of a block's two polynomials; cells that it votes for."""
 _LANES, _NONE, _NEXT = np.uint64(LANES), np.uint64(0), np.uint64(1)
-_ZERO, _ONE, _TWO, _HUGE = np.float32(0), np.float32(1), np.float32(2), np.float32(1e30)
+_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 
 
 class Room(NamedTuple):
