@@ -10,8 +10,8 @@ from atrous.bench.scene import drawn, seen
 from atrous.metrics.panoptic import PanopticQuality
 from atrous.parser import Parser, Way
 from atrous.recipes import find
-from atrous.recipes.recipe import override
-from atrous.recipes.speeds import reported
+from atrous.recipes.recipe import Recipe, override
+from atrous.recipes.speeds import Reported, reported
 from atrous.types import BadInput
 
 CPU = torch.device("cpu")
@@ -54,6 +54,10 @@ def test_the_drawn_scene_is_parsed_to_what_was_drawn() -> None:
     assert quality.compute().things.rq > 0.7
 
 
+def said_of(recipe: Recipe, size_hw: tuple[int, int]) -> Reported | None:
+    return reported(recipe.network, recipe.fusion, size_hw)
+
+
 @pytest.mark.parametrize(
     ("recipe", "size_hw", "fusion_ms"),
     [
@@ -65,15 +69,46 @@ def test_the_drawn_scene_is_parsed_to_what_was_drawn() -> None:
 def test_the_papers_times_stand_beside_ours(
     recipe: str, size_hw: tuple[int, int], fusion_ms: float
 ) -> None:
-    said = reported(recipe, size_hw)
+    said = said_of(find(recipe), size_hw)
     assert said is not None
+    assert said.model == recipe.split("-")[1]
     assert said.fusion_ms == fusion_ms
-    assert find(recipe).name == recipe
 
 
 def test_the_paper_says_nothing_of_other_models_and_sizes() -> None:
-    assert reported("pspnet-resnet50", (713, 713)) is None
-    assert reported("deeperlab-x71", (721, 721)) is None
+    assert said_of(find("pspnet-resnet50"), (713, 713)) is None
+    assert said_of(find("deeperlab-x71"), (721, 721)) is None
+    assert said_of(find("deeperlab-x71-bu"), (513, 513)) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_said"),
+    [
+        ("network.output_stride=8", False),
+        ("network.decoder_width=8", False),
+        ("fusion.instances=0", False),
+        ("fusion.peaks=10", False),
+        ("fusion.graph=rectangle", False),
+        ("fusion.peak_threshold=0.2", True),
+        ("train.lr=1", True),
+    ],
+)
+def test_the_paper_says_nothing_of_its_models_in_other_settings(
+    setting: str, is_said: bool
+) -> None:
+    recipe = override(find("deeperlab-light"), [setting])
+    assert (said_of(recipe, (513, 513)) is not None) == is_said
+
+
+def test_an_image_needs_no_room_for_a_scene() -> None:
+    light, photo = (
+        parser("deeperlab-light", SMALL["deeperlab-light"]),
+        np.zeros((9, 9, 3), np.uint8),
+    )
+    timing = bench(light, (1, 1), model="light", runs=1, image=photo)
+    assert (timing.input_hw, timing.instances) == ((1, 1), 0)
+    with pytest.raises(BadInput, match=r"--size 1x1: a drawn scene has 64 pixels.*--image"):
+        bench(light, (1, 1), model="light", runs=1)
 
 
 def test_too_few_classes_are_refused() -> None:

@@ -230,13 +230,31 @@ def test_a_recipe_says_in_which_views_its_models_see() -> None:
     assert views_of(find("deeperlab-light").header(Shapes("val").labels)) == Views()
 
 
-def test_weights_that_are_no_numbers_are_told_when_they_are_loaded(
-    tiny_model: Path, tmp_path: Path
-) -> None:
-    weights, header = dict(read_weights(tiny_model)), read_header(tiny_model)
+def model_with(model: Path, path: Path, name: str, value: float) -> Path:
+    """A copy of a model, whose first tensor of a name is full of a number."""
+    weights, header = dict(read_weights(model)), read_header(model)
     del header["format"]
-    name = next(k for k, v in weights.items() if v.is_floating_point())
-    weights[name] = torch.full_like(weights[name], float("nan"))
-    write_model(tmp_path / "broken.safetensors", weights, header)
+    name = next(k for k in weights if k.endswith(name))
+    weights[name] = torch.full_like(weights[name], value)
+    write_model(path, weights, header)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("weight", float("nan")), ("bias", float("inf")), ("running_var", -1.0)],
+)
+def test_weights_that_make_nan_are_told_when_they_are_loaded(
+    tiny_model: Path, tmp_path: Path, name: str, value: float
+) -> None:
+    path = model_with(tiny_model, tmp_path / "broken.safetensors", name, value)
     with pytest.warns(UserWarning, match=r"broken\.safetensors: its weights hold NaN"):
-        atrous.load(tmp_path / "broken.safetensors", device="cpu")
+        atrous.load(path, device="cpu")
+
+
+def test_a_parser_is_not_built_anew_for_what_it_has(
+    parser: Parser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("atrous.parser.quick", lambda *_: pytest.fail("built anew"))
+    same = parser.replace(fusion=copy.copy(parser.fusion), output_stride=16, least_area=3)
+    assert same.network is parser.network

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from atrous.batch import Answer
+from atrous.batch.shelf import record_of
 from atrous.formats import (
     FORMS,
     decode_mask,
@@ -65,6 +67,13 @@ def segment(ids: np.ndarray, i: int, class_id: int, labels: LabelSpace) -> Segme
 
 RESULT = scene()
 IDS = [s.id for s in RESULT.segments]
+
+
+def test_a_result_and_its_line_are_told_in_the_same_words() -> None:
+    result = scene()
+    record = record_of(result, unit="one", source="one.jpg", stamp=(0, 0))
+    assert result.summary() == Answer("one.jpg", record).words == "cat 2, dog 1; sky"
+    assert Answer("one.jpg", problem="it is bad").words == "it is bad"
 
 
 @pytest.mark.parametrize("i", IDS)

@@ -59,11 +59,18 @@ def load(
         system.load_state_dict(weights, assign=True)
     except RuntimeError as error:
         raise BadInput(f"{path}: its weights do not fit its network: save it again") from error
-    if not all(bool(v.sum(dtype=torch.float64).isfinite()) for v in weights.values()):
-        what = "its weights hold NaN or infinity, so its answers say nothing"
+    if not all(_is_sound(name, value) for name, value in weights.items()):
+        what = "its weights hold NaN, infinity or variances below 0, so its answers say nothing"
         warnings.warn(f"{path}: {what}: train it again, or take an earlier state", stacklevel=2)
     way = Way(views=views_of(header), speed=speed)
     return Parser(system, rule, header=header, device=pick_device(device), way=way)
+
+
+def _is_sound(name: str, value: Tensor) -> bool:
+    """Whether no NaN comes of a tensor: the network may hide it (see `PackedConv`)."""
+    if name.endswith(".running_var") and bool((value < 0).any()):
+        return False
+    return bool(value.sum(dtype=torch.float64).isfinite())
 
 
 def bundled() -> tuple[str, ...]:
@@ -214,7 +221,8 @@ class Parser:
         not fit it, and for fusion numbers that change what it has learnt.
         """
         old = self._system
-        keep_learnt(old.fusion, fusion or old.fusion)
+        fusion = fusion or old.fusion
+        keep_learnt(old.fusion, fusion)
         system: AnySystem = old
         network: Network | None = self._network
         stride = old.network.output_stride if output_stride is None else output_stride
@@ -222,8 +230,8 @@ class Parser:
         changes: dict[str, Any] = {"views": views, "reject_below": reject_below}
         changes["least_area"] = least_area
         way = replace(self._way, **{k: v for k, v in changes.items() if v is not None})
-        if stride != old.network.output_stride or fusion is not None:
-            system, network = _rebuilt(old, stride, fusion or old.fusion), None
+        if (stride, fusion) != (old.network.output_stride, old.fusion):
+            system, network = _rebuilt(old, stride, fusion), None
         return Parser(
             system, rule, header=self.header, device=self._device, way=way, network=network
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from atrous.formats import (
     write_json,
 )
 from atrous.labels import LabelSpace
-from atrous.types import BadInput, ClassMap, FloatMap, IdMap, Image, Parse, Segment
+from atrous.types import BadInput, ClassMap, FloatMap, IdMap, Image, Parse, Segment, in_words
 
 OVERLAYS = ("overlay", "side-by-side", "none")
 PICTURES = ("png", "jpg")
@@ -161,10 +160,7 @@ class Result:
 
     def summary(self) -> str:
         """What was found, in words: "person 2, dog 1; background"."""
-        things = Counter(s.name for s in self.segments if s.is_thing)
-        stuff = sorted({s.name for s in self.segments if not s.is_thing})
-        counted = ", ".join(f"{name} {count}" for name, count in sorted(things.items()))
-        return "; ".join(part for part in (counted, ", ".join(stuff)) if part) or "nothing"
+        return in_words(self.segments)
 
     def _found(self, segment: Segment | int) -> Segment:
         wanted = segment.id if isinstance(segment, Segment) else segment

@@ -5,7 +5,8 @@ Coordinates are (y, x), sizes (h, w), boxes (y0, x0, y1, x1) with the last row a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +174,14 @@ class Segment:
     score: float
     area: int
     box: tuple[int, int, int, int]
+
+
+def in_words(segments: Sequence[Segment]) -> str:
+    """What was found, in words: "person 2, dog 1; background"."""
+    things = Counter(segment.name for segment in segments if segment.is_thing)
+    stuff = sorted({segment.name for segment in segments if not segment.is_thing})
+    counted = ", ".join(f"{name} {number}" for name, number in sorted(things.items()))
+    return "; ".join(part for part in (counted, ", ".join(stuff)) if part) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from atrous.batch import Answer, How, Input, Share, parse_all, run, sharing
+from atrous.batch.inputs import source_of
+from atrous.batch.journal import Ended
 from fakes import GreyParser, photos, shelf_in
 
 
@@ -122,6 +124,54 @@ def test_who_overwrites_first_leaves_what_others_have_begun(tmp_path: Path) -> N
         "panoptic.0.jsonl",
         "panoptic.1.jsonl",
     ]
+
+
+def test_old_lines_of_a_process_that_has_not_begun_are_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "SILENT_S", 0.05)
+    monkeypatch.setattr(sharing, "PATIENCE", 1)
+    inputs, out = photos(tmp_path, 6), tmp_path / "out"
+    all_of(2, inputs, out)
+    parser, _ = parse(inputs, out, Share(0, 2), overwrite=True)
+    assert parser.count == 6
+
+
+def test_a_process_that_is_stopped_lists_no_old_results_of_others(tmp_path: Path) -> None:
+    inputs, out = photos(tmp_path, 4), tmp_path / "out"
+    all_of(2, inputs, out)
+    shelf = shelf_in(out, rank=0, size=2, overwrite=True)
+    share = Share(0, 2)
+    answers = parse_all(GreyParser(), inputs, shelf=shelf, how=How(workers=1), share=share)
+    next(answers)
+    answers.close()
+    assert set(listed(out)) <= {"p00.png", "p02.png"}
+
+
+def test_who_overwrites_counts_what_others_have_begun_before(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    second = shelf_in(out, rank=1, size=2, overwrite=True).journal
+    second.add(Ended("a", (0, 0), 1.0, problem="bad"))
+    first = shelf_in(out, rank=0, size=2, overwrite=True).journal
+    second.add(Ended("b", (0, 0), 2.0, problem="bad"))
+    first.refresh()
+    assert set(first.done) == {"a", "b"}
+
+
+def test_a_journal_begun_anew_is_read_from_its_beginning_though_it_is_longer(
+    tmp_path: Path,
+) -> None:
+    inputs, out = photos(tmp_path, 8), tmp_path / "out"
+    all_of(2, inputs[6:], out)
+    reader = shelf_in(out).journal
+    assert set(reader.known) == {"p06", "p07"}
+    again = shelf_in(out, rank=1, size=2, overwrite=True)
+    assert len(list(parse_all(GreyParser(), inputs[:6:2], shelf=again, how=How()))) == 3
+    reader.refresh()
+    assert set(reader.known) == {"p00", "p02", "p04", "p06"}
+    assert source_of(inputs[7]) not in reader.done
+    assert len(list(reader.records(reader.current()))) == 4
+    reader.close()
 
 
 def test_a_share_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,22 +7,50 @@ import pytest
 from typer.testing import CliRunner
 
 from atrous.cli import app
+from atrous.run import speed
 from atrous.types import BadInput
 
 runner = CliRunner()
 
 
-def test_bench_says_milliseconds_by_stage_and_what_the_paper_says(tiny_model: Path) -> None:
-    command = ["bench", "--model", str(tiny_model), "--size", "257,65x97", "--runs", "1"]
+def test_bench_says_milliseconds_by_stage(tiny_model: Path) -> None:
+    command = ["bench", "--model", str(tiny_model), "--size", "33,65x97", "--runs", "1"]
     done = runner.invoke(app, [*command, "--instances", "2", "--json"])
     assert done.exit_code == 0
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["input_hw"] for row in rows] == [[257, 257], [65, 97]]
-    assert rows[0]["paper"]["fusion_ms"] == 5
-    assert rows[1]["paper"] == {}
+    assert [row["input_hw"] for row in rows] == [[33, 33], [65, 97]]
+    assert [row["paper"] for row in rows] == [{}, {}]
     assert all(row["schema"] == 1 and row["stages"]["network"]["median_ms"] > 0 for row in rows)
-    assert "the paper: fusion 5 ms" in done.stderr
+    assert "the paper gives no times for this network" in done.stderr
     assert "images/s" in done.stderr
+
+
+def test_bench_says_what_the_paper_says_of_the_same_network() -> None:
+    command = ["bench", "--recipe", "deeperlab-light", "--size", "257", "--runs", "1", "--json"]
+    done = runner.invoke(app, command)
+    assert json.loads(done.stdout)["paper"]["fusion_ms"] == 5
+    assert "the paper: fusion 5 ms" in done.stderr
+    finer = runner.invoke(app, [*command, "--output-stride", "8"])
+    assert json.loads(finer.stdout)["paper"] == {}
+
+
+def test_bench_times_every_size_that_is_named(tiny_model: Path) -> None:
+    sizes = ["--size", "33", "--size", "17,49x65"]
+    command = ["bench", "--model", str(tiny_model), *sizes, "--runs", "1", "--json", "--quiet"]
+    done = runner.invoke(app, command)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["input_hw"] for row in rows] == [[33, 33], [17, 17], [49, 65]]
+
+
+def test_bench_says_once_that_bf16_is_slower(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "has_bf16", lambda _: False)
+    speed.tell_once.cache_clear()
+    command = ["bench", "--model", str(tiny_model), "--precision", "bf16", "--output-stride", "8"]
+    done = runner.invoke(app, [*command, "--size", "33,49", "--runs", "1"])
+    assert done.exit_code == 0
+    assert done.stderr.count("fp32 would be faster") == 1
 
 
 def test_bench_times_an_untrained_recipe() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from atrous.data.transforms import InputRule, pad, resized
 from atrous.tensors import Frame, Grid
-from atrous.types import Labelled, Region, Sample
+from atrous.types import BadInput, Labelled, Region, Sample
 
 RULE = InputRule(longest_side=65)
 
@@ -42,6 +42,11 @@ def test_padding_goes_to_16_n_plus_1_with_the_mean_pixel() -> None:
     padded = pad(np.zeros((3, 4, 3), np.uint8), (17, 17), RULE)
     assert padded[:3, :4].max() == 0
     assert (padded[3:] == 128).all()
+
+
+def test_a_scale_of_zero_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"input\.scale.*no 0"):
+        InputRule(scale=(1.0, 0.0, 1.0))
 
 
 def test_a_frame_maps_corners_on_corners_without_resize() -> None:

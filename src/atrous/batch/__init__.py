@@ -5,6 +5,7 @@ answers.py   what came of each picture, as it is told and as it is remembered
 line.py      reading, parsing and writing at a time, answers in order
 frames.py    the frames of a video as jobs
 journal.py   what a folder remembers, line by line
+tail.py      what others have added to a file since
 making.py    by what its results are made
 shelf.py     results into a folder that knows what it holds
 merging.py   panoptic.json of all that it holds

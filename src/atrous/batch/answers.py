@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from atrous.formats import PanopticEntry
-from atrous.types import Image, Segment
+from atrous.types import Image, Segment, in_words
 
 Stamp = tuple[int, int]
 """Bytes of a file, and when it was changed, in nanoseconds: another stamp, another file."""
@@ -89,14 +88,8 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """What was found, in words: "person 2, dog 1; background"."""
-        if self.record is None:
-            return self.problem
-        found = self.record.segments
-        things = Counter(segment.name for segment in found if segment.is_thing)
-        stuff = sorted({segment.name for segment in found if not segment.is_thing})
-        counted = ", ".join(f"{name} {number}" for name, number in sorted(things.items()))
-        return "; ".join(part for part in (counted, ", ".join(stuff)) if part) or "nothing"
+        """What was found, or the problem."""
+        return in_words(self.record.segments) if self.record else self.problem
 
     def to_json(self) -> dict[str, Any]:
         """The line that `atrous parse --json` prints; those of a video's frames have "frame"."""

@@ -3,6 +3,7 @@
 `panoptic.jsonl` has a line for each picture, written
 when its files are there; each of several processes has a `panoptic.RANK.jsonl` of its own. So a
 kill at any moment leaves files that are whole and lines for them; a line that is torn is not read.
+The first line of each is like that of no other, so it can be seen that a journal was begun anew.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import BinaryIO
 
 from atrous.batch.answers import Record, Stamp
 from atrous.batch.making import Made
+from atrous.batch.tail import Tail
 from atrous.types import BadInput, Failed
 
 NAME = re.compile(r"panoptic(?:\.(\d+))?\.jsonl")
@@ -61,7 +63,10 @@ class Ended:
 class Journal:
     """The lines of all processes, read; those of this one, written. Any thread may write.
 
-    rank  of this process among `size`; None = it is alone
+    rank       of this process among `size`; None = it is alone
+    overwrite  what was there before counts for nothing. Whether journals of other processes are of
+               this run shows when they grow, or are begun anew: what one had done to the last
+               picture before this one even looked is done again, once it is taken for dead
 
     Raises: BadInput if the folder holds results of another model or other settings.
     """
@@ -80,10 +85,11 @@ class Journal:
         """Name -> the newest line of that name."""
         self.ended: dict[str, Ended] = {}
         """Source -> its newest line."""
-        self.done: set[str] = set()
-        """Sources of images with a line of either kind, and of videos that have ended."""
+        self.done: dict[str, Path] = {}
+        """Source of an image with a line of either kind, or of a video that has ended -> where."""
         self._own = folder / ("panoptic.jsonl" if rank is None else f"panoptic.{rank}.jsonl")
-        self._read_to: dict[Path, int] = {}
+        there = journals(folder) if overwrite else []
+        self._tails = {path: Tail(path, is_stale=True) for path in there}
         self._foreign: set[Path] = set()
         self._readers: dict[Path, BinaryIO] = {}
         self._lock, self._file = threading.Lock(), -1
@@ -96,7 +102,10 @@ class Journal:
         """Reads what all have written since."""
         with self._lock:
             for path in journals(self.folder):
-                for place, line in self._new_lines(path):
+                was_read, tail = path in self._tails, self._tails.setdefault(path, Tail(path))
+                for place, line in tail.lines():
+                    if was_read and place == 0:
+                        self._drop(path)
                     self._take(path, place, line)
 
     def add(self, line: Record | Ended) -> None:
@@ -184,12 +193,16 @@ class Journal:
             raise BadInput(f"{what}: choose another --out") from None
 
     def _head(self) -> bytes:
-        """What goes before the first new line: an end to a torn one, and by what all are made."""
+        """What goes before the first new line: an end to a torn one, and by what all are made.
+
+        The number makes it like no other; it says nothing.
+        """
         is_torn = False
         if size := os.lseek(self._file, 0, os.SEEK_END):
             os.lseek(self._file, size - 1, os.SEEK_SET)
             is_torn = os.read(self._file, 1) != b"\n"
-        return b"\n" * is_torn + json.dumps({"made": self._made.key}).encode() + b"\n"
+        head = {"made": self._made.key, "begun": os.urandom(8).hex()}
+        return b"\n" * is_torn + json.dumps(head).encode() + b"\n"
 
     def _forget(self) -> None:
         """Starts anew: the own journal goes; of the first process, what is nobody's goes too."""
@@ -201,21 +214,13 @@ class Journal:
             is_stray = self._size == 1 or not rank or not rank[1] or int(rank[1]) >= self._size
             if path == self._own or (self._is_first and is_stray):
                 path.unlink(missing_ok=True)
-                self._read_to.pop(path, None)
 
-    def _new_lines(self, path: Path) -> Iterator[tuple[int, bytes]]:
-        """Whole lines behind those that were read, with their places."""
-        start = self._read_to.get(path, 0)
-        with suppress(FileNotFoundError), path.open("rb") as file:
-            if file.seek(0, os.SEEK_END) < start:  # it was started anew
-                start = 0
-            file.seek(start)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                yield start, line
-                start += len(line)
-                self._read_to[path] = start
+    def _drop(self, path: Path) -> None:
+        """Forgets what a journal held that is begun anew."""
+        self.known = {name: line for name, line in self.known.items() if line.journal != path}
+        self.done = {source: where for source, where in self.done.items() if where != path}
+        if reader := self._readers.pop(path, None):
+            reader.close()
 
     def _take(self, path: Path, place: int, line: bytes) -> None:
         """Remembers a line, but for what is torn or made otherwise."""
@@ -227,13 +232,13 @@ class Journal:
             elif path in self._foreign:
                 return
             elif "problem" in data:
-                self._end(Ended(**{**data, "stamp": tuple(data["stamp"])}))
+                self._end(Ended(**{**data, "stamp": tuple(data["stamp"])}), path)
             else:
                 self._know(Record.of(data), path, place)
 
     def _know(self, record: Record, path: Path, place: int) -> None:
         if not record.frame:
-            self.done.add(record.source)
+            self.done[record.source] = path
         before = self.known.get(record.name)
         if before is None or before.at <= record.at:
             self.known[record.name] = Known(
@@ -248,8 +253,8 @@ class Journal:
                 place=place,
             )
 
-    def _end(self, ended: Ended) -> None:
-        self.done.add(ended.source)
+    def _end(self, ended: Ended, path: Path) -> None:
+        self.done[ended.source] = path
         before = self.ended.get(ended.source)
         if before is None or before.at <= ended.at:
             self.ended[ended.source] = ended

@@ -45,7 +45,7 @@ class Timing:
     """What one size took.
 
     instances  things in the drawn scene, as many as had room; 0 with an image
-    paper      what the paper reports of this model at this size; {} if it does not
+    paper      what the paper reports of this network at this size; {} if it does not
     """
 
     model: str
@@ -103,22 +103,26 @@ def bench(
     trained network would answer to it. With an image both see that, resized to `size_hw`.
 
     Views are left out: what is timed is one look at an image.
+
+    Raises: BadInput for a size without room for a scene.
     """
     whole = _as_is(parser)
-    scene = drawn(size_hw, instances, parser.labels)
-    picture = scene.image if image is None else _fitted(image, size_hw)
-    once = _once(whole, picture, None if image is not None else scene, batch)
+    scene: Sample | None = None
+    if image is None:
+        scene = drawn(size_hw, instances, parser.labels)
+        image = scene.image
+    once = _once(whole, _fitted(image, size_hw), scene, batch)
     once()
     rows = [dict(_timed(once, whole.device)) for _ in range(runs)]
     stages = tuple(_stage(name, [row[name] / batch for row in rows]) for name in rows[0])
-    recipe = parser.header.get("recipe", {}).get("name", "")
-    said = reported(recipe, whole.input_hw(size_hw))
+    input_hw = whole.input_hw(size_hw)
+    said = reported(parser.network.network, parser.fusion, input_hw)
     total = sum(s.median_ms for s in stages)
     return Timing(
         model=model,
-        input_hw=whole.input_hw(size_hw),
+        input_hw=input_hw,
         batch=batch,
-        instances=_things(scene, parser.labels) if image is None else 0,
+        instances=_things(scene, parser.labels) if scene else 0,
         stages=stages,
         images_per_second=round(1000 / total, 3),
         fusion_ms=round(sum(s.median_ms for s in stages if s.name in FUSION), 3),

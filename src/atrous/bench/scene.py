@@ -31,20 +31,28 @@ from atrous.tensors import (
     View,
     mapped,
 )
-from atrous.types import Labelled, Sample
+from atrous.types import BadInput, Labelled, Sample
 
 LOGIT, NOISE = 8.0, 0.5
 """The logit of the true class, and the deviation of all logits and of offsets in pixels."""
+LEAST_PX = 16
+"""Of a drawn thing; a scene has room for four."""
 
 
 def drawn(size_hw: tuple[int, int], instances: int, labels: LabelSpace) -> Sample:
-    """A scene of so many things that fill about a fourth of it, in the classes of a model."""
-    area = max(16, size_hw[0] * size_hw[1] // (4 * max(1, instances)))
+    """A scene of so many things that fill about a fourth of it, in the classes of a model.
+
+    Raises: BadInput for a size without room for it.
+    """
+    if size_hw[0] * size_hw[1] < 4 * LEAST_PX:
+        what = f"a drawn scene has {4 * LEAST_PX} pixels or more: give a larger size, or --image"
+        raise BadInput(f"--size {size_hw[0]}x{size_hw[1]}: {what}")
+    area = size_hw[0] * size_hw[1] // (4 * max(1, instances))
     scenes = Shapes(
         "test",
         size_hw=size_hw,
         instances=(instances, instances),
-        area_px=(max(16, area // 2), max(16, area)),
+        area_px=(max(LEAST_PX, area // 2), max(LEAST_PX, area)),
     )
     sample, is_drawn_thing = scenes[0], scenes.labels.is_thing
     things, stuff = (np.flatnonzero(labels.is_thing == kind) for kind in (True, False))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +22,26 @@ from atrous.cli.drawing import (
     Picture,
 )
 from atrous.cli.keys import pressed
-from atrous.cli.placing import Places, make_shelf
+from atrous.cli.pacing import (
+    Batch,
+    Frames,
+    Stretch,
+    Workers,
+    batch_of,
+    pictures_in,
+    take_device,
+    threads_of,
+)
+from atrous.cli.placing import (
+    FOLDER,
+    Confidence,
+    Format,
+    Out,
+    Overwrite,
+    Places,
+    Semantic,
+    make_shelf,
+)
 from atrous.cli.seeing import (
     Compile,
     Flip,
@@ -37,13 +54,11 @@ from atrous.cli.seeing import (
     Window,
     make_parser,
 )
-from atrous.types import BadInput
 
 __all__ = ["make_parser", "parse"]
 
 TALKATIVE = 100
 """Pictures up to which each has a line on stderr."""
-FOLDER = Path("parsed")
 
 
 @app.command()
@@ -56,24 +71,11 @@ def parse(
         ),
     ],
     model: Model = DEFAULT_MODEL,
-    out: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(
-            help="folder for the results, or a video file for those of a video; may be given "
-            "twice for both",
-            show_default=str(FOLDER),
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="start the folder's list anew, skip nothing")
-    ] = False,
-    format: Annotated[
-        str, typer.Option(help="of label files: coco, cityscapes, voc, ade20k or mapillary")
-    ] = "coco",
-    semantic: Annotated[bool, typer.Option("--semantic", help="write class maps too")] = False,
-    confidence: Annotated[
-        bool, typer.Option("--confidence", help="write 16-bit confidence maps too")
-    ] = False,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    format: Format = "coco",
+    semantic: Semantic = False,
+    confidence: Confidence = False,
     contact_sheet: ContactSheet = False,
     overlay: Overlay = "overlay",
     picture: Picture = "png",
@@ -92,23 +94,10 @@ def parse(
     settings: Settings = None,
     precision: Precision = "auto",
     compile: Compile = False,
-    batch: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="images of one size at a time", show_default="8 on CUDA, else 1"),
-    ] = None,
-    workers: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(
-            min=1, help="threads that read, and that write", show_default="a core each, to 8"
-        ),
-    ] = None,
-    frames: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="of each video and camera", show_default="all"),
-    ] = None,
-    stretch: Annotated[
-        bool, typer.Option("--stretch", help="scale 16-bit and TIFF images by their own range")
-    ] = False,
+    batch: Batch = None,
+    workers: Workers = None,
+    frames: Frames = None,
+    stretch: Stretch = False,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON line an image")] = False,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -138,13 +127,13 @@ def parse(
     about: Any = {"seen": settled, "look": look, "maps": maps}
     about |= {"has_sheet": contact_sheet, "overwrite": overwrite}
     shelf = make_shelf(places.folder, model, **about) if places.folder else None
-    _take_device(device)
+    take_device(device)
     parser = make_parser(model, device, output_stride, settings, compile=compile, **seen)
     if shelf:
         shelf.check(parser.labels)
-    talk = _Talk(as_json=as_json, quiet=quiet, total=_total(share.own(found), frames))
+    talk = _Talk(as_json=as_json, quiet=quiet, total=pictures_in(share.own(found), frames))
     with pressed("q", wanted=any(each.is_live for each in found)) as stop:
-        size, threads = _batch(batch, device, found), _workers(workers)
+        size, threads = batch_of(batch, device, found), threads_of(workers)
         how = How(size, threads, stretch, frames or 0, stop, style)
         options: Any = {"shelf": shelf, "film": places.film, "how": how, "share": share}
         with closing(parse_all(parser, found, **options)) as answers:
@@ -196,49 +185,3 @@ class _Talk:
         print(f"{parsed} of {parsed + self._bad} parsed{before}{fast}{where}", file=sys.stderr)
         if sheet:
             print(sheet, file=sys.stderr)
-
-
-def _take_device(device: str) -> None:
-    """Of several processes of a machine, each takes a CUDA device of its own."""
-    import os
-
-    if int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > 1 and device in ("auto", "cuda"):
-        import torch
-
-        if count := torch.cuda.device_count():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % count)
-
-
-def _batch(asked: int | None, device: str, inputs: Sequence[Any]) -> int:
-    """What is asked for; else what suits the device, and one where a camera shows now."""
-    from atrous.parser import pick_device
-
-    is_fast = pick_device(device).type == "cuda" and not any(each.is_live for each in inputs)
-    return asked or (8 if is_fast else 1)
-
-
-def _workers(asked: int | None) -> int:
-    import os
-
-    return asked or min(8, max(2, os.cpu_count() or 1))
-
-
-def _total(inputs: Sequence[Any], frames: int | None) -> int | None:
-    """How many pictures there are; None where that cannot be said."""
-    from atrous.video import Video
-
-    total = 0
-    for each in inputs:
-        count = 1
-        if each.is_live:
-            count = frames or 0
-        elif each.is_video:
-            try:
-                with Video(each.place) as video:
-                    count = min(frames or video.told, video.told)
-            except BadInput:
-                continue
-        if not count:
-            return None
-        total += count
-    return total

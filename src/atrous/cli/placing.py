@@ -1,4 +1,4 @@
-"""Where results go: a folder, a film, or both."""
+"""Where results go, a folder, a film, or both, and the options that say so."""
 
 from __future__ import annotations
 
@@ -6,9 +6,29 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Optional
+
+import typer
 
 from atrous.types import BadInput
+
+FOLDER = Path("parsed")
+Out = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option(
+        help="folder for the results, or a video file for those of a video; may be given "
+        "twice for both",
+        show_default=str(FOLDER),
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="start the folder's list anew, skip nothing")
+]
+Format = Annotated[
+    str, typer.Option(help="of label files: coco, cityscapes, voc, ade20k or mapillary")
+]
+Semantic = Annotated[bool, typer.Option("--semantic", help="write class maps too")]
+Confidence = Annotated[bool, typer.Option("--confidence", help="write 16-bit confidence maps too")]
 
 
 @dataclass(frozen=True, slots=True)

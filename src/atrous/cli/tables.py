@@ -99,9 +99,9 @@ def time_table(timing: Any, machine: dict[str, Any]) -> None:
 
 
 def _beside(timing: Any) -> str:
-    """The paper's figures, where it has some for this model and size."""
+    """The paper's figures, where it has some for this network, its fusion and this size."""
     if not timing.paper:
-        return "the paper gives no times for this model at this size"
+        return "the paper gives no times for this network and fusion at this size"
     said = timing.paper
     fps = f"{said['cpu_fps']} images/s on its CPU, {said['gpu_fps']} on its GPU without fusion"
     return f"the paper: fusion {said['fusion_ms']:.0f} ms, {fps}"

@@ -32,8 +32,12 @@ def bench(
         typer.Option(help="of such a recipe", show_default="65"),
     ] = None,
     size: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="HxW,...", help="of the network's input", show_default="the paper's"),
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            metavar="HxW,...",
+            help="of the network's input; may be given several times",
+            show_default="the paper's",
+        ),
     ] = None,
     image: Annotated[
         Optional[Path],  # noqa: UP045
@@ -74,7 +78,7 @@ def bench(
         parser = make_parser(model, device, output_stride, settings, **options)
     photo = None if image is None else read_image(image)
     machine = _machine(parser) | options
-    for size_hw in _sizes(size or SIZES[_system(parser)]):
+    for size_hw in _sizes(size or [SIZES[_system(parser)]]):
         name = recipe or Path(model).name
         numbers: dict[str, Any] = {"runs": runs, "batch": batch}
         numbers["instances"] = 50 if instances is None else instances
@@ -130,10 +134,10 @@ def _system(parser: Any) -> str:
     return str(parser.header["network"]["system"])
 
 
-def _sizes(text: str) -> list[tuple[int, int]]:
+def _sizes(texts: list[str]) -> list[tuple[int, int]]:
     """Heights and widths; a single number is a square."""
     sizes = []
-    for part in text.split(","):
+    for part in ",".join(texts).split(","):
         sides = part.strip().lower().split("x")
         if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
             raise BadInput(f"--size {part}: write HEIGHTxWIDTH, such as 1025x2049, or one side")

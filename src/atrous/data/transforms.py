@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from atrous.types import FloatMap, Image
+from atrous.types import BadInput, FloatMap, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class InputRule:
     multiple      inputs are padded at bottom and right to n * multiple + 1
     square        they are padded to longest_side x longest_side at least, as some public networks
                   with image pooling were trained
+
+    Raises: BadInput for a scale of 0.
     """
 
     mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
@@ -35,6 +37,8 @@ class InputRule:
             value = getattr(self, name)
             if isinstance(value, int | float):
                 object.__setattr__(self, name, (float(value),) * 3)
+        if 0 in self.scale:
+            raise BadInput(f"input.scale is {self.scale}: levels are divided by it: give no 0")
 
     @property
     def fill(self) -> tuple[int, int, int]:

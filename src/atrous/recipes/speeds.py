@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from atrous.recipes.deeperlab import RECIPES
+from atrous.systems import AnyFusion, AnyNetwork
+
 
 @dataclass(frozen=True, slots=True)
 class Reported:
     """A row of DeeperLab's tables 1, 8, 9 and 10.
 
-    model           "light", "wider" or "x71", the middle of our recipe's name
+    model           "light", "wider" or "x71", the second word of our recipe's name
     input_hw        size of the network's input
     cpu_fps, gpu_fps  images a second
     fusion_ms       milliseconds of fusion
@@ -47,10 +50,21 @@ SPEEDS = (
 """Tables 1, 8, 9 and 10 of DeeperLab."""
 
 
-def reported(recipe: str, input_hw: tuple[int, int]) -> Reported | None:
-    """What the paper says of a recipe's model at a size, if it says anything."""
-    parts = recipe.split("-")
-    if parts[0] != "deeperlab":
-        return None
-    rows = (r for r in SPEEDS if r.model in parts[1:2] and r.input_hw == input_hw)
-    return next(rows, None)
+WORK = ("refine_steps", "refine_long_self", "peaks", "instances", "graph")
+"""Numbers that say how much fusion does. Of the grid of its votes the paper says nothing."""
+
+
+def reported(network: AnyNetwork, fusion: AnyFusion, input_hw: tuple[int, int]) -> Reported | None:
+    """What the paper says of a network and its fusion at a size, if it says anything.
+
+    At another output stride than the paper's it says nothing, nor of a narrower network.
+    """
+    for recipe in RECIPES:
+        if recipe.network == network and _work(recipe.fusion) == _work(fusion):
+            model = recipe.name.split("-")[1]
+            return next((r for r in SPEEDS if (r.model, r.input_hw) == (model, input_hw)), None)
+    return None
+
+
+def _work(fusion: AnyFusion) -> list[object]:
+    return [getattr(fusion, name) for name in WORK]

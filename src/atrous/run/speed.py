@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 
 import torch
@@ -94,9 +95,9 @@ def quick(
     The system stays what it is; tensors that need not change are shared with it. The maps are
     float32, and belong to who asked. May be called from several threads.
 
-    tell  hears of what makes it slower than was asked for, a line each; stderr if None
+    tell  hears of what makes it slower than was asked for, a line each; stderr, once, if None
     """
-    tell = tell or _on_stderr
+    tell = tell or tell_once
     dtype = speed.dtype(device)
     if dtype == torch.bfloat16 and not has_bf16(device):
         tell(f"--precision bf16: this {device.type} is slower in it: fp32 would be faster")
@@ -227,5 +228,7 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _on_stderr(line: str) -> None:
+@cache
+def tell_once(line: str) -> None:
+    """A line on stderr, but for one that was told: a run may make several networks."""
     print(line, file=sys.stderr)
