@@ -24,12 +24,21 @@ def compiled(function: Kernel) -> Kernel:
     return _kernel(function)
 
 
+def lean(function: Kernel) -> Kernel:
+    """As `compiled`, for what makes and returns no arrays: it does not count who holds them.
+
+    That count goes up and down with each array that a call gets, many at once where kernels share
+    tuples of arrays: without it a call costs nothing.
+    """
+    return _kernel(function, _nrt=False)
+
+
 def summing(function: Kernel) -> Kernel:
-    """As `compiled`, for sums of floats whose order does not matter: many are added at once.
+    """As `lean`, for sums of floats whose order does not matter: many are added at once.
 
     The last bits of such a sum depend on how wide the vectors of the CPU are.
     """
-    return _kernel(function, fastmath={"reassoc", "nsz"})
+    return _kernel(function, fastmath={"reassoc", "nsz"}, _nrt=False)
 
 
 def _kernel(function: Kernel, **how: Any) -> Kernel:

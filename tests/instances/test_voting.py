@@ -24,7 +24,7 @@ def places(*at: tuple[float, float]) -> np.ndarray:
 def cast(votes: hough.Tiles, *at: tuple[float, float], plane: int = hough.SHORT) -> None:
     room, ones = hough.ballots(MOST), np.ones(MOST, dtype=np.float32)
     y, x = np.uint64(0), np.uint64(MOST)
-    hough.share(votes, 0, 1, places(*at), y, x, ones, len(at), room)
+    hough.share(votes, 1, places(*at), y, x, ones, np.zeros(MOST, np.int32), len(at), room)
     hough.cast(votes, plane, room, len(at))
 
 

@@ -6,6 +6,8 @@ Source: DeeperLab, section 3.3 (semantic and instance fusion).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from typing import cast
 
 import numpy as np
@@ -111,7 +113,7 @@ def _cut(
     known[: len(is_thing)] = is_thing
     starts, owners = _room(pixels.size)
     found = runs.of_grid(
-        *(grid, pixels.reshape(-1), runs.words(pixels), rows, columns, known, len(is_thing)),
+        *(grid, pixels.reshape(-1), rows, columns, known, len(is_thing)),
         *(starts, owners),
     )
     cut = _shut(starts, owners, found)
@@ -154,36 +156,26 @@ def _parse(cut: Runs, semantic: ClassMap, confidence: FloatMap, labels: LabelSpa
     """Segments out of runs."""
     classes, size = len(labels), max(int(cut.owners.max(initial=-1)) + 1, 1)
     owners = np.where(cut.owners <= runs.CLASS, size + runs.CLASS - cut.owners, cut.owners)
-    tally = np.zeros((size, classes), dtype=np.int64)
-    empty = (*semantic.shape, 0, 0)
-    boxes, sums = np.tile(np.array(empty, np.int64), (size + classes, 1)), np.zeros(size + classes)
     areas = np.bincount(owners + 1, np.diff(cut.starts), size + classes + 1)[1:].astype(np.int64)
-    sure = np.ascontiguousarray(confidence, dtype=np.float32).reshape(-1)
-    ready = Runs(cut.starts, owners)
-    runs.measure(ready, semantic.shape[1], semantic.reshape(-1), sure, tally, boxes, sums)
     present = np.flatnonzero(areas)
-    class_of = np.concatenate([tally.argmax(axis=1), np.arange(classes)])[present]
-    ids = np.zeros(size + classes + 1, dtype=np.int64)
+    ids = np.zeros(size + classes + 1, dtype=np.int32)
     ids[present] = np.arange(1, len(present) + 1)
-    scores = sums[present] / areas[present]
-    found = zip(
-        *(x.tolist() for x in (class_of, scores, areas[present], boxes[present])), strict=True
-    )
-    segments = tuple(_segment(n, *one, labels=labels) for n, one in enumerate(found, start=1))
-    panoptic = _painted(cut, ids[owners], semantic.shape)
+    found = runs.measures(size, classes, semantic.shape)
+    panoptic = np.empty(semantic.shape, dtype=np.int32)
+    sure = np.ascontiguousarray(confidence, dtype=np.float32).reshape(-1)
+    maps = semantic.reshape(-1), sure, panoptic.reshape(-1)
+    runs.measure(Runs(cut.starts, owners), ids[owners], semantic.shape[1], *maps, found)
+    class_of = np.concatenate([found.tally.argmax(axis=1), np.arange(classes)])[present]
+    scores, boxes = found.sums[present] / areas[present], found.boxes[present]
+    columns = (x.tolist() for x in (class_of, scores, areas[present], boxes))
+    segments = tuple(map(partial(_segment, labels), count(1), *columns))
     return Parse(panoptic, semantic, confidence, segments)
 
 
 def _segment(
-    identity: int, class_id: int, score: float, area: int, box: list[int], *, labels: LabelSpace
+    labels: LabelSpace, identity: int, class_id: int, score: float, area: int, box: list[int]
 ) -> Segment:
-    y0, x0, y1, x1 = box
+    label, (y0, x0, y1, x1) = labels[class_id], box
     return Segment(
-        id=identity,
-        class_id=class_id,
-        name=labels[class_id].name,
-        is_thing=labels[class_id].is_thing,
-        score=round(score, 4),
-        area=area,
-        box=(y0, x0, y1, x1),
+        identity, class_id, label.name, label.is_thing, round(score, 4), area, (y0, x0, y1, x1)
     )

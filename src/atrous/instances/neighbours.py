@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 
 _NOBODY, _NO_THING = np.int32(-1), np.int32(-2)
 
@@ -53,30 +53,35 @@ class Around(NamedTuple):
 
     owner  the one instance of all cells of things around; less than 0 if there is not one
     until  the first pixel with another one
-    lower  room for one row
+    lower  whose the cells of the lower row are, and `seen` (1,) which row that is
     """
 
     owner: NDArray[np.int32]
     until: NDArray[np.int64]
     lower: NDArray[np.int32]
+    seen: NDArray[np.int64]
 
 
 @compiled
 def around(cells: int) -> Around:
     """Room for a row of so many cells."""
-    return Around(np.empty(cells, np.int32), np.empty(cells, np.int64), np.empty(cells, np.int32))
+    lower, seen = np.empty(cells, np.int32), np.full(1, -1)
+    return Around(np.empty(cells, np.int32), np.empty(cells, np.int64), lower, seen)
 
 
-@compiled
+@lean
 def look(
     grid: Grid, is_thing: NDArray[np.bool_], above: int, below: int, columns: Axis, around: Around
 ) -> None:
     """Looks at two rows of cells. No cell that is no thing is the best one beside one that is."""
     owner, until, width = around.owner, around.until, grid.width
-    for row, found in ((above, owner), (below, around.lower)):
-        for j in range(width):
-            at = row * width + j
-            found[j] = grid.owner[at] if is_thing[grid.classes[at]] else _NO_THING
+    if around.seen[0] != above:
+        _see(grid, is_thing, above, around.lower)
+    for j in range(np.uint64(width)):
+        owner[j] = around.lower[j]
+    if below != above:
+        _see(grid, is_thing, below, around.lower)
+    around.seen[0] = below
     for j in range(width):
         owner[j] = _one(owner[j], around.lower[j])
     for j in range(width - 1):
@@ -87,7 +92,16 @@ def look(
         until[j] = until[j + 1] if is_same else columns.until[j]
 
 
-@compiled
+@lean
+def _see(grid: Grid, is_thing: NDArray[np.bool_], row: int, found: NDArray[np.int32]) -> None:
+    """Whose the things' cells of a row are."""
+    first = np.uint64(row * grid.width)
+    for j in range(np.uint64(grid.width)):
+        at = first + j
+        found[j] = grid.owner[at] if is_thing[grid.classes[at]] else _NO_THING
+
+
+@lean
 def _one(a: np.int32, b: np.int32) -> np.int32:
     """Who two of `Around.owner` are together."""
     if a == b or b == _NO_THING:

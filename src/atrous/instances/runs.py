@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled, summing
+from atrous.compiled import compiled, lean, summing
 from atrous.instances.neighbours import Around, Axis, Grid, around, look
 
 NOBODY, CLASS, ASKS = -1, -2, -(1 << 20)
 OTHER_CLASS, NO_THING = 16.0, 64.0
-_EIGHTFOLD, _FOURFOLD = np.uint64(0x0101010101010101), np.uint64(0x0001000100010001)
-_ZERO = np.float32(0)
+_ZERO, _NOTHING, _NEXT, _EIGHT = np.float32(0), np.uint64(0), np.uint64(1), np.uint64(8)
 
 
 class Runs(NamedTuple):
@@ -30,26 +29,10 @@ class Runs(NamedTuple):
     owners: NDArray[np.int64]
 
 
-class Words(NamedTuple):
-    """A class map eight bytes at a time, each word of 2^shift classes; `spread` fills one."""
-
-    words: NDArray[np.uint64]
-    shift: int
-    spread: np.uint64
-
-
-def words(classes: NDArray[Any]) -> Words:
-    """The words of a contiguous class map."""
-    shift = 3 if classes.itemsize == 1 else 2
-    flat = classes.reshape(-1)[: classes.size >> shift << shift].view(np.uint64)
-    return Words(flat, shift, _EIGHTFOLD if shift == 3 else _FOURFOLD)
-
-
 @compiled
 def of_grid(
     grid: Grid,
     pixels: NDArray[Any],
-    words: Words,
     rows: Axis,
     columns: Axis,
     is_thing: NDArray[np.bool_],
@@ -62,13 +45,14 @@ def of_grid(
     is_thing  for every value that a class can have
     """
     count, width, near = 0, columns.low.size, around(grid.width)
+    marks = np.zeros((width + 7) // 8 * 8, np.uint8)
+    words, ends = marks.view(np.uint64), np.empty(width, np.int32)
     for row in range(rows.low.size):
         if not grid.is_same and (row == 0 or rows.low[row] != rows.low[row - 1]):
             look(grid, is_thing, rows.low[row], rows.high[row], columns, near)
-        at, end = row * width, (row + 1) * width
-        while at < end:
-            value = pixels[at]
-            stop = _stop(pixels, words, at, end)
+        at, first = row * width, row * width
+        for n in range(_edges(pixels, np.uint64(first), marks, words, ends)):
+            value, stop = pixels[at], first + ends[n]
             if is_thing[value]:
                 count = _things(
                     *(grid, near, pixels, rows, columns, is_thing, row, at, stop),
@@ -83,22 +67,28 @@ def of_grid(
     return count
 
 
-@compiled
-def _stop(pixels: NDArray[Any], words: Words, at: int, end: int) -> int:
-    """Where the run of one class that begins at a pixel ends."""
-    value, flat, shift = pixels[at], words.words, words.shift
-    full, part = np.uint64(value) * words.spread, (1 << shift) - 1
-    while at < end and pixels[at] == value:
-        at += 1
-        if at & part == 0:
-            word, most = at >> shift, min(end >> shift, flat.size)
-            while word < most and flat[word] == full:
-                word += 1
-            at = word << shift
-    return at
+@lean
+def _edges(
+    pixels: NDArray[Any],
+    first: np.uint64,
+    marks: NDArray[np.uint8],
+    words: NDArray[np.uint64],
+    ends: NDArray[np.int32],
+) -> np.uint64:
+    """Lists the columns where runs of one class end in a row, one by one; how many there are."""
+    for n in range(np.uint64(ends.size - 1)):
+        marks[n] = pixels[first + n] != pixels[first + n + _NEXT]
+    count = _NOTHING
+    for word in range(np.uint64(words.size)):
+        if words[word] != _NOTHING:
+            for n in range(word * _EIGHT, word * _EIGHT + _EIGHT):
+                ends[count] = np.int32(n) + np.int32(1)
+                count += np.uint64(marks[n])
+    ends[count] = ends.size
+    return count + _NEXT
 
 
-@compiled
+@lean
 def _things(
     grid: Grid,
     near: Around,
@@ -134,7 +124,7 @@ def _things(
     return count
 
 
-@compiled
+@lean
 def _best(
     grid: Grid,
     value: int,
@@ -162,7 +152,7 @@ def _best(
     return CLASS - int(value) if is_thing[grid.classes[best]] else ASKS - best
 
 
-@compiled
+@lean
 def of_map(
     classes_of: NDArray[Any],
     instance: NDArray[np.int32],
@@ -184,33 +174,57 @@ def of_map(
     return count
 
 
-@compiled
+class Measures(NamedTuple):
+    """What is known of owners, who are counted from 0 on, instances first.
+
+    tally  (instances, classes) pixels; boxes (owners, 4); sums (owners,) of the confidence
+    """
+
+    tally: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+    sums: NDArray[np.float64]
+
+
+def measures(instances: int, classes: int, size_hw: tuple[int, ...]) -> Measures:
+    """Nothing known of so many instances, and of all classes as owners behind them."""
+    empty = np.array([(*size_hw, 0, 0)], np.int64)
+    boxes = np.repeat(empty, instances + classes, axis=0)
+    return Measures(np.zeros((instances, classes), np.int64), boxes, np.zeros(len(boxes)))
+
+
+@lean
 def measure(
     runs: Runs,
+    values: NDArray[np.int32],
     width: int,
     classes_of: NDArray[Any],
     confidence: NDArray[np.float32],
-    tally: NDArray[np.int64],
-    boxes: NDArray[np.int64],
-    sums: NDArray[np.float64],
+    out: NDArray[np.int32],
+    found: Measures,
 ) -> None:
-    """Adds up, for every owner, pixels of each class, the box, and the confidence.
+    """Paints every run with its value, and adds to what is known of its owner; -1 is nobody.
 
-    Owners are counted from 0 on, instances first; -1 is nobody.
-
-    tally  (instances, classes); boxes (owners, 4), which begin empty; sums (owners,)
+    Both at once: reading and writing go on side by side. Maps are flat.
     """
     for n in range(runs.owners.size):
         owner, start, stop = runs.owners[n], runs.starts[n], runs.starts[n + 1]
+        _fill(out, np.uint64(start), np.uint64(stop), values[n])
         if owner < 0:
             continue
-        if owner < len(tally):
-            tally[owner, classes_of[start]] += stop - start
-        row, box = int((start + 0.5) * (1.0 / width)), boxes[owner]
+        if owner < len(found.tally):
+            found.tally[owner, classes_of[start]] += stop - start
+        row, box = int((start + 0.5) * (1.0 / width)), found.boxes[owner]
         left = start - row * width
         box[0], box[1] = min(box[0], row), min(box[1], left)
         box[2], box[3] = max(box[2], row + 1), max(box[3], left + stop - start)
-        sums[owner] += _sum(confidence, np.uint64(start), np.uint64(stop))
+        found.sums[owner] += _sum(confidence, np.uint64(start), np.uint64(stop))
+
+
+@lean
+def _fill(out: NDArray[np.int32], start: np.uint64, stop: np.uint64, value: np.int32) -> None:
+    """Gives a part of an array one value."""
+    for at in range(start, stop):
+        out[at] = value
 
 
 @summing
@@ -222,10 +236,8 @@ def _sum(values: NDArray[np.float32], start: np.uint64, stop: np.uint64) -> np.f
     return total
 
 
-@compiled
+@lean
 def paint(starts: NDArray[np.int64], values: NDArray[np.int32], out: NDArray[np.int32]) -> None:
     """Gives the pixels (flat) of every run its value."""
     for n in range(values.size):
-        value = values[n]
-        for at in range(np.uint64(starts[n]), np.uint64(starts[n + 1])):
-            out[at] = value
+        _fill(out, np.uint64(starts[n]), np.uint64(starts[n + 1]), values[n])

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 from atrous.instances.keypoints import peaks
-from atrous.instances.keypoints.hough import SIDE, Tiles
+from atrous.instances.keypoints.hough import Tiles
 from atrous.instances.keypoints.lattice import Lattice
 from atrous.instances.keypoints.scoring import LEAST_SIDE_PX as LEAST_SIDE_PX
-from atrous.instances.keypoints.scoring import Evidence, score, step
+from atrous.instances.keypoints.scoring import Disk, Evidence, disk, score, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +68,27 @@ def group(
 
     Source: DeeperLab, section 3.3 (greedy, all types in one queue).
     """
-    room = np.empty((2, SIDE))
+    room = disk(seen.radius_px, grid.stride)
     scores = np.empty(len(found.kinds))
     _score_all(found.kinds, found.points, seen, grid, votes, room, scores)
     order = np.argsort(-scores, kind="stable")
     order = order[: np.count_nonzero(scores > 0)]
     points, means = np.empty((len(order), seen.kinds, 2)), np.empty(len(order))
     count = _group(
-        found.kinds, found.points, order, seen, grid, votes, room, proximity_px, points, means
+        *(found.kinds, found.points, scores, order, seen, grid, votes, room, proximity_px),
+        *(points, means),
     )
     return points[:count], means[:count]
 
 
-@compiled
+@lean
 def _score_all(
     kinds: NDArray[np.int64],
     points: NDArray[np.float64],
     seen: Evidence,
     grid: Lattice,
     votes: Tiles,
-    room: NDArray[np.float64],
+    room: Disk,
     scores: NDArray[np.float64],
 ) -> None:
     for n in range(kinds.size):
@@ -98,11 +99,12 @@ def _score_all(
 def _group(
     kinds: NDArray[np.int64],
     points: NDArray[np.float64],
+    scores: NDArray[np.float64],
     order: NDArray[np.int64],
     seen: Evidence,
     grid: Lattice,
     votes: Tiles,
-    room: NDArray[np.float64],
+    room: Disk,
     proximity_px: float,
     taken: NDArray[np.float64],
     means: NDArray[np.float64],
@@ -123,7 +125,7 @@ def _group(
         total = 0.0
         for k in range(seen.kinds):
             y, x = taken[count, k, 0], taken[count, k, 1]
-            total += score(seen, grid, votes, k, y, x, room)
+            total += scores[n] if k == kind else score(seen, grid, votes, k, y, x, room)
             i, j = _knot(net, y, x, side)
             onward[k, count], net[k, i, j] = net[k, i, j], count
         means[count] = total / seen.kinds
@@ -131,14 +133,14 @@ def _group(
     return count
 
 
-@compiled
+@lean
 def _knot(net: NDArray[np.int32], y: float, x: float, side: float) -> tuple[int, int]:
     """Where a point lies in the net; all outside belongs to its border."""
     i = int(min(max(y / side, 0.0), net.shape[1] - 1.0))
     return i, int(min(max(x / side, 0.0), net.shape[2] - 1.0))
 
 
-@compiled
+@lean
 def _is_taken(
     net: NDArray[np.int32],
     onward: NDArray[np.int32],

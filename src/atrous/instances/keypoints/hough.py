@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 from atrous.types import BadInput
 
 SIDE, ROW, CELLS = 16, 18, 512
@@ -62,7 +62,7 @@ def tiles(size_hw: tuple[int, int], kinds: int) -> Tiles:
     return Tiles(*size_hw, down, across, number, pool, np.zeros(1, np.int64), extent)
 
 
-@compiled
+@lean
 def taken(votes: Tiles, place: int) -> int:
     """The number of the tile of a place, which now has one."""
     number = int(votes.number[place])
@@ -72,6 +72,12 @@ def taken(votes: Tiles, place: int) -> int:
         for n in range(np.uint64(number * TILE), np.uint64((number + 1) * TILE)):
             votes.pool[n] = _ZERO
     return number
+
+
+@lean
+def first_tile(votes: Tiles, kind: int) -> np.int32:
+    """Which of all tiles is the first of a kind."""
+    return np.int32(kind * votes.down * votes.across)
 
 
 class Ballots(NamedTuple):
@@ -91,15 +97,15 @@ def ballots(count: int) -> Ballots:
     return Ballots(np.zeros(4 * count, np.float32), np.zeros(count, np.int32))
 
 
-@compiled
+@lean
 def share(
     votes: Tiles,
-    kind: int,
     ratio: int,
     places: NDArray[np.float32],
     to_y: np.uint64,
     to_x: np.uint64,
     weights: NDArray[np.float32],
+    before: NDArray[np.int32],
     count: int,
     room: Ballots,
 ) -> None:
@@ -108,11 +114,11 @@ def share(
     What leaves the grid is lost, and so is a place that is no number.
 
     places  from `to_y` and `to_x` on y and x, which times `ratio` are cells
+    before  the first tile of each one's kind, see `first_tile`
     """
     shares, cell, size = room.shares, room.cell, np.uint64(room.cell.size)
     high, wide = np.float32(votes.height + 1), np.float32(votes.width + 1)
     scale, across = np.float32(ratio), np.int32(votes.across)
-    before = np.int32(kind * votes.down * votes.across)
     for n in range(np.uint64(count)):
         y, x = places[to_y + n] * scale + _ONE, places[to_x + n] * scale + _ONE
         falls = (y > _ZERO) & (x > _ZERO) & (y < high) & (x < wide)
@@ -123,11 +129,11 @@ def share(
         both, right = lower * right, right * weight
         shares[n], shares[n + size] = weight - lower - (right - both), right - both
         shares[n + size + size], shares[n + size + size + size] = lower - both, both
-        tile = before + np.int32(i >> 4) * across + np.int32(j >> 4)
+        tile = before[n] + np.int32(i >> 4) * across + np.int32(j >> 4)
         cell[n] = np.int32(tile * CELLS) + np.int32((i & 15) * ROW) + np.int32(j & 15)
 
 
-@compiled
+@lean
 def cast(votes: Tiles, plane: int, room: Ballots, count: int) -> None:
     """Puts `count` votes into tiles.
 
@@ -191,7 +197,7 @@ def _measure(plane: NDArray[np.float32], extent: NDArray[np.int32]) -> None:
             extent[1], extent[2] = min(extent[1], np.int32(j)), np.int32(j + 1)
 
 
-@compiled
+@lean
 def _hand_over(votes: Tiles, place: int) -> None:
     """Gives the votes in a tile's last rows and columns to its neighbours."""
     i, j = place // votes.across % votes.down, place % votes.across
@@ -207,7 +213,7 @@ def _hand_over(votes: Tiles, place: int) -> None:
                 _pour(votes.pool, first, np.uint64(goal), rows, columns)
 
 
-@compiled
+@lean
 def _is_any(pool: NDArray[np.float32], first: np.uint64, rows: int, columns: int) -> bool:
     """Whether there is any vote in some rows and columns from a cell on."""
     count = np.int32(0)
@@ -217,7 +223,7 @@ def _is_any(pool: NDArray[np.float32], first: np.uint64, rows: int, columns: int
     return bool(count)
 
 
-@compiled
+@lean
 def _pour(
     pool: NDArray[np.float32], first: np.uint64, goal: np.uint64, rows: int, columns: int
 ) -> None:
@@ -227,7 +233,7 @@ def _pour(
             pool[goal + i * _ROW + j] += pool[first + i * _ROW + j]
 
 
-@compiled
+@lean
 def height_at(votes: Tiles, kind: int, plane: int, i: int, j: int) -> np.float32:
     """The votes of a cell, 0 outside of the grid."""
     if i < 0 or j < 0 or i >= votes.height or j >= votes.width:

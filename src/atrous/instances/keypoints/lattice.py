@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import lean
 from atrous.types import FloatMap
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO, _ONE, _NEXT = np.float32(0), np.float32(1), np.uint64(1)
 
 
 class Lattice(NamedTuple):
@@ -58,7 +58,7 @@ def lattice(
     return Lattice(*size_hw, *maps_hw, ratio, stride, last_y, last_x, 1 / maps_hw[1])
 
 
-@compiled
+@lean
 def itself(grid: Lattice) -> Lattice:
     """The maps as a decoding of their own: a cell of it is one of theirs."""
     rows, columns, stride = grid.rows, grid.columns, grid.ratio * grid.stride
@@ -66,7 +66,7 @@ def itself(grid: Lattice) -> Lattice:
     return Lattice(rows, columns, rows, columns, 1, stride, *last, grid.per_row)
 
 
-@compiled
+@lean
 def place_of(grid: Lattice, cell: int) -> tuple[int, int]:
     """Row and column of a cell of the maps, counted row by row."""
     row = int((cell + 0.5) * grid.per_row)
@@ -79,13 +79,13 @@ def flat(values: FloatMap) -> NDArray[np.float32]:
     return np.ascontiguousarray(planes, dtype=np.float32).reshape(-1)
 
 
-@compiled
+@lean
 def between(left: np.float32, right: np.float32, along: np.float32) -> np.float32:
     """A value between two; at the left one it does not matter what the right one is."""
     return left if along == _ZERO else left * (_ONE - along) + right * along
 
 
-@compiled
+@lean
 def blended(
     field: NDArray[np.float32],
     at: np.uint64,
@@ -98,30 +98,45 @@ def blended(
     return between(upper, between(field[at + line], field[at + line + near], part[1]), part[0])
 
 
-@compiled
+@lean
 def sampled(
     field: NDArray[np.float32], grid: Lattice, channels: int, channel: int, y: float, x: float
 ) -> np.float32:
     """The bilinear sample of a channel; outside of the decoding's grid, that on its border."""
+    at, near, line, part = _corner(grid, channels, channel, y, x)
+    return blended(field, at, near, line, part)
+
+
+@lean
+def sampled_pair(
+    field: NDArray[np.float32], grid: Lattice, channels: int, channel: int, y: float, x: float
+) -> tuple[np.float32, np.float32]:
+    """As `sampled`, of a channel and the next one."""
+    at, near, line, part = _corner(grid, channels, channel, y, x)
+    return blended(field, at, near, line, part), blended(field, at + _NEXT, near, line, part)
+
+
+@lean
+def _corner(
+    grid: Lattice, channels: int, channel: int, y: float, x: float
+) -> tuple[np.uint64, np.uint64, np.uint64, tuple[np.float32, np.float32]]:
+    """The first of the four cells around a place, the steps along and down, and how far it is."""
     y, x = (y if y > 0.0 else 0.0), (x if x > 0.0 else 0.0)  # so for what is no number, too
     y, x = min(y, grid.last_y), min(x, grid.last_x)
     i, j = min(int(y), grid.rows - 1), min(int(x), grid.columns - 1)
-    down, along = np.float32(y - i), np.float32(x - j)
-    here = (i * grid.columns + j) * channels + channel
-    right = channels if j + 1 < grid.columns else 0
-    below = grid.columns * channels if i + 1 < grid.rows else 0
-    a, b = field[np.uint64(here)], field[np.uint64(here + right)]
-    c, d = field[np.uint64(here + below)], field[np.uint64(here + below + right)]
-    return between(between(a, b, along), between(c, d, along), down)
+    near = np.uint64(channels if j + 1 < grid.columns else 0)
+    line = np.uint64(grid.columns * channels if i + 1 < grid.rows else 0)
+    at = np.uint64((i * grid.columns + j) * channels + channel)
+    return at, near, line, (np.float32(y - i), np.float32(x - j))
 
 
-@compiled
+@lean
 def known(value: np.float32) -> np.float32:
     """The value, or 0 if it is no finite number: an offset that says nothing moves nothing."""
     return value if value - value == _ZERO else _ZERO
 
 
-@compiled
+@lean
 def ends(
     field: NDArray[np.float32], at: np.uint64, near: np.uint64, line: np.uint64, part: np.float32
 ) -> tuple[np.float32, np.float32]:
@@ -133,7 +148,7 @@ def ends(
     return left, field[at + near] * rest + field[at + near + line] * part
 
 
-@compiled
+@lean
 def plane(
     field: NDArray[np.float32], at: np.uint64, line: np.uint64, near: np.uint64, scale: np.float32
 ) -> tuple[np.float32, np.float32, np.float32, np.float32]:

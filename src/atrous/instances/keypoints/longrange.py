@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 from atrous.instances.keypoints.lattice import Lattice, place_of
 
 _ZERO, _NEXT = np.float32(0), np.uint64(1)
@@ -40,11 +40,14 @@ class Rounds(NamedTuple):
 class Room(NamedTuple):
     """Room for what stands around `CHUNK` places.
 
+    rows, columns  (CHUNK,) where the cells are themselves
     at      (CHUNK,) the first of the four cells around, `right` and `below` how far the next are
     along   (2, CHUNK) how far down and along the place is between them
     pairs   (4 * CHUNK,) two channels at each of these cells, as one number
     """
 
+    rows: NDArray[np.float32]
+    columns: NDArray[np.float32]
     at: NDArray[np.int32]
     right: NDArray[np.int32]
     below: NDArray[np.int32]
@@ -67,6 +70,8 @@ def point(
     """
     kinds, inverse = goals.shape[0] // 2, np.float32(rounds.inverse)
     room = Room(
+        np.empty(CHUNK, np.float32),
+        np.empty(CHUNK, np.float32),
         np.empty(CHUNK, np.int32),
         np.empty(CHUNK, np.int32),
         np.empty(CHUNK, np.int32),
@@ -75,36 +80,44 @@ def point(
     )
     for first in range(0, cells.size, CHUNK):
         some = cells[first : min(first + CHUNK, cells.size)]
+        _place(grid, some, room)
         for kind in range(kinds):
             y = goals[2 * kind, first : first + some.size]
             x = goals[2 * kind + 1, first : first + some.size]
-            _begin(long, grid, 2 * kinds, 2 * kind, some, inverse, y, x)
+            _begin(long, 2 * kinds, 2 * kind, some, inverse, y, x, room)
             for _ in range(rounds.corners if kind < CORNERS else rounds.centres):
                 _follow(long, grid, 2 * kinds, 2 * kind, inverse, y, x, room)
             for _ in range(rounds.steps):
                 _follow(short, grid, 2 * kinds, 2 * kind, inverse, y, x, room)
 
 
-@compiled
+@lean
+def _place(grid: Lattice, cells: NDArray[np.int64], room: Room) -> None:
+    """Where cells are."""
+    for n in range(np.uint64(cells.size)):
+        row, column = place_of(grid, cells[n])
+        room.rows[n], room.columns[n] = np.float32(row), np.float32(column)
+
+
+@lean
 def _begin(
     field: NDArray[np.float32],
-    grid: Lattice,
     channels: int,
     channel: int,
     cells: NDArray[np.int64],
     inverse: np.float32,
     y: NDArray[np.float32],
     x: NDArray[np.float32],
+    room: Room,
 ) -> None:
     """Where cells point to by their own offsets, in two channels."""
     for n in range(np.uint64(cells.size)):
-        row, column = place_of(grid, cells[n])
         at = np.uint64(cells[n] * channels + channel)
-        y[n] = np.float32(row) + field[at] * inverse
-        x[n] = np.float32(column) + field[at + _NEXT] * inverse
+        y[n] = room.rows[n] + field[at] * inverse
+        x[n] = room.columns[n] + field[at + _NEXT] * inverse
 
 
-@compiled
+@lean
 def _follow(
     field: NDArray[np.float32],
     grid: Lattice,
@@ -126,7 +139,7 @@ def _follow(
     _move(values, room.along[0], room.along[1], inverse, y, x)
 
 
-@compiled
+@lean
 def _locate(
     grid: Lattice,
     kinds: np.int32,
@@ -153,7 +166,7 @@ def _locate(
         downs[n], alongs[n] = down, along
 
 
-@compiled
+@lean
 def _pick(field: NDArray[np.uint64], room: Room, count: np.uint64) -> None:
     """Gathers two channels at once at the four cells around each place."""
     for n in range(count):
@@ -163,7 +176,7 @@ def _pick(field: NDArray[np.uint64], room: Room, count: np.uint64) -> None:
         room.pairs[n + 2 * _CHUNK], room.pairs[n + 3 * _CHUNK] = field[c], field[c + along]
 
 
-@compiled
+@lean
 def _move(
     values: NDArray[np.float32],
     downs: NDArray[np.float32],
@@ -185,7 +198,7 @@ def _move(
         x[n] += x_move if x_move - x_move == _ZERO else _ZERO
 
 
-@compiled
+@lean
 def spread_out(
     goals: NDArray[np.float32], cells: NDArray[np.int64], planes: NDArray[np.float32]
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 from atrous.instances.keypoints import hough, splat
 from atrous.instances.keypoints.hough import Tiles
 from atrous.instances.keypoints.lattice import Lattice, blended, plane
@@ -24,12 +24,14 @@ CHUNK = 1024
 def cast_cells(goals: NDArray[np.float32], cells: int, votes: Tiles) -> None:
     """Casts a vote for each goal (2 * kinds, n or more) of n `cells`."""
     room, ones = hough.ballots(CHUNK), np.ones(CHUNK, np.float32)
+    before = np.empty(CHUNK, np.int32)
     places, size = goals.reshape(-1), goals.shape[1]
     for first in range(0, cells, CHUNK):
         count = min(CHUNK, cells - first)
         for kind in range(goals.shape[0] // 2):
             y = np.uint64(2 * kind * size + first)
-            hough.share(votes, kind, 1, places, y, y + np.uint64(size), ones, count, room)
+            before[:] = hough.first_tile(votes, kind)
+            hough.share(votes, 1, places, y, y + np.uint64(size), ones, before, count, room)
             hough.cast(votes, hough.LONG, room, count)
 
 
@@ -44,12 +46,13 @@ def cast_blocks(cells: NDArray[np.float32], patches: Patches, grid: Lattice, vot
         for kind in range(cells.shape[0] // 2):
             y, x = cells[2 * kind], cells[2 * kind + 1]
             odd |= _ready(y, x, grid, blocks, space)
-            splat.cast(votes, kind, hough.LONG, grid.ratio, space, blocks.size)
+            space.before[:] = hough.first_tile(votes, kind)
+            splat.cast(votes, hough.LONG, grid.ratio, space, blocks.size)
     if odd:
         _cast_odd(cells, patches, grid, votes, space)
 
 
-@compiled
+@lean
 def _cast_odd(
     cells: NDArray[np.float32], patches: Patches, grid: Lattice, votes: Tiles, space: Room
 ) -> None:
@@ -60,7 +63,7 @@ def _cast_odd(
             _cast_one(y, x, grid, int(patches.blocks[n]), patches.is_thing, votes, kind, space)
 
 
-@compiled
+@lean
 def _weigh(
     space: Room,
     blocks: NDArray[np.int32],
@@ -85,7 +88,7 @@ def _weigh(
     return False
 
 
-@compiled
+@lean
 def _terms(
     y: NDArray[np.float32], x: NDArray[np.float32], grid: Lattice, block: int
 ) -> tuple[np.float32, ...]:
@@ -97,7 +100,7 @@ def _terms(
     return a, b, c, d, e, f, g, h, total
 
 
-@compiled
+@lean
 def _ready(
     y: NDArray[np.float32],
     x: NDArray[np.float32],
@@ -117,7 +120,7 @@ def _ready(
     return odd
 
 
-@compiled
+@lean
 def _cast_one(
     y: NDArray[np.float32],
     x: NDArray[np.float32],
@@ -133,7 +136,7 @@ def _cast_one(
         return
     i, j, near, line = around(grid, block)
     top, left, bottom, right = extent(grid, i, j)
-    count, behind = 0, space.strong.size
+    count, behind, first = 0, space.strong.size, hough.first_tile(votes, kind)
     for row in range(top, bottom):
         for column in range(left, right):
             if is_thing[row, column]:
@@ -143,8 +146,8 @@ def _cast_one(
                 )
                 space.places[count] = blended(y, np.uint64(block), near, line, part)
                 space.places[count + behind] = blended(x, np.uint64(block), near, line, part)
-                space.strong[count] = _ONE
+                space.strong[count], space.origin[count] = _ONE, first
                 count += 1
-    to = np.uint64(0), np.uint64(behind)
-    hough.share(votes, kind, grid.ratio, space.places, *to, space.strong, count, space.ballots)
+    to, held = (np.uint64(0), np.uint64(behind)), space.ballots
+    hough.share(votes, grid.ratio, space.places, *to, space.strong, space.origin, count, held)
     hough.cast(votes, hough.LONG, space.ballots, count)

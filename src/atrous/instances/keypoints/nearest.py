@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 
 MOST = 32
 """Goals that are searched together: many, so that vectors are whole; few, so that they are near."""
@@ -59,7 +59,7 @@ def rivals(points: NDArray[np.float64], *, unit: float) -> Rivals:
     return ready
 
 
-@compiled
+@lean
 def _measure(among: Rivals) -> None:
     """Fills in the reach of each: a quarter of the squared gap to its nearest rival."""
     for n in range(len(among.order)):
@@ -67,7 +67,7 @@ def _measure(among: Rivals) -> None:
         among.reach[n] = least * _HALF_SQUARED
 
 
-@compiled
+@lean
 def nearest(
     among: Rivals, goal: NDArray[np.float32], but: int, best: int, least: np.float32
 ) -> tuple[int, np.float32]:
@@ -145,7 +145,7 @@ def searching(channels: int) -> Search:
     )
 
 
-@compiled
+@lean
 def search(
     goals: NDArray[np.float32], at: np.uint64, count: int, among: Rivals, last: int, room: Search
 ) -> int:
@@ -175,7 +175,7 @@ def search(
     return last
 
 
-@compiled
+@lean
 def _measure_all(
     goals: NDArray[np.float32],
     at: np.uint64,

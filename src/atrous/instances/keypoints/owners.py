@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 from atrous.instances.keypoints.lattice import Lattice, blended, place_of
 from atrous.instances.keypoints.nearest import MOST, Rivals, Search, search, searching
 from atrous.instances.keypoints.patches import Patches, around, extent
@@ -71,7 +71,7 @@ def _held(channels: int) -> Held:
     )
 
 
-@compiled
+@lean
 def _fill(
     is_thing: NDArray[np.uint8],
     grid: Lattice,
@@ -92,7 +92,7 @@ def _fill(
                 index[at] = owner if is_thing[at] else _NO
 
 
-@compiled
+@lean
 def _search(
     cells: NDArray[np.float32],
     is_thing: NDArray[np.uint8],
@@ -120,7 +120,7 @@ def _search(
     return _settle(cells, grid, block, among, last, held, count, room, flat)
 
 
-@compiled
+@lean
 def _settle(
     cells: NDArray[np.float32],
     grid: Lattice,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 from atrous.instances.keypoints.lattice import Lattice, place_of
 
 
@@ -42,13 +42,13 @@ def thing_cells(
     return found.reshape(classes.shape)
 
 
-@compiled
+@lean
 def _look_up(classes: NDArray[Any], known: NDArray[np.bool_], found: NDArray[np.bool_]) -> None:
     for n in range(np.uint64(classes.size)):
         found[n] = known[classes[n]]
 
 
-@compiled
+@lean
 def _look_up_words(
     classes: NDArray[Any],
     known: NDArray[np.bool_],
@@ -103,7 +103,7 @@ def _find(
     return count
 
 
-@compiled
+@lean
 def around(grid: Lattice, block: int) -> tuple[int, int, np.uint64, np.uint64]:
     """Row and column of a block, and how far the next cell of the maps is along and down."""
     i, j = place_of(grid, block)
@@ -111,7 +111,7 @@ def around(grid: Lattice, block: int) -> tuple[int, int, np.uint64, np.uint64]:
     return i, j, near, np.uint64(grid.columns if i + 1 < grid.rows else 0)
 
 
-@compiled
+@lean
 def extent(grid: Lattice, i: int, j: int) -> tuple[int, int, int, int]:
     """First row and column of a block in the decoding, and those behind its last."""
     ratio = grid.ratio

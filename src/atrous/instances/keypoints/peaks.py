@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import lean
 from atrous.instances.keypoints.hough import LONG, ROW, SIDE, TILE, Tiles, height_at
 
 
-@compiled
+@lean
 def find(
     votes: Tiles, threshold: float, found: NDArray[np.int64], heights: NDArray[np.float32]
 ) -> int:
@@ -39,7 +39,7 @@ def find(
     return count
 
 
-@compiled
+@lean
 def _rises(pool: NDArray[np.float32], line: np.uint64, least: np.float32) -> bool:
     """Whether any vote in a row of a tile is above `least`."""
     count = np.int32(0)
@@ -48,7 +48,7 @@ def _rises(pool: NDArray[np.float32], line: np.uint64, least: np.float32) -> boo
     return bool(count)
 
 
-@compiled
+@lean
 def _tops(votes: Tiles, kind: int, i: int, j: int, value: np.float32) -> bool:
     """Whether a cell is on the grid and no neighbour is higher."""
     if i < 0 or j < 0 or i >= votes.height or j >= votes.width:
@@ -60,7 +60,7 @@ def _tops(votes: Tiles, kind: int, i: int, j: int, value: np.float32) -> bool:
     return True
 
 
-@compiled
+@lean
 def centroids(votes: Tiles, found: NDArray[np.int64], places: NDArray[np.float64]) -> None:
     """Fills in (n, 2) mean positions, in cells, of fused votes in the 3x3 cells around peaks."""
     for n in range(len(found)):

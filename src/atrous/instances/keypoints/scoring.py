@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import lean, summing
 from atrous.instances.keypoints.hough import ROW, SHORT, SIDE, TILE, Tiles
-from atrous.instances.keypoints.lattice import Lattice, itself, known, sampled
+from atrous.instances.keypoints.lattice import Lattice, itself, known, sampled, sampled_pair
 
 LEAST_SIDE_PX = 32.0
 _ONE = np.float32(1)
@@ -39,7 +39,7 @@ class Evidence(NamedTuple):
     kappa: float
 
 
-@compiled
+@lean
 def step(seen: Evidence, grid: Lattice, edge: int, y: float, x: float) -> tuple[float, float]:
     """Where the refined middle offset of an edge leads from a point.
 
@@ -61,7 +61,7 @@ def step(seen: Evidence, grid: Lattice, edge: int, y: float, x: float) -> tuple[
     return y + down_px, x + float(known(top_x * (_ONE - part) + low_x * part))
 
 
-@compiled
+@lean
 def _refined(
     seen: Evidence, grid: Lattice, edge: int, i: int, j: int
 ) -> tuple[np.float32, np.float32]:
@@ -71,12 +71,12 @@ def _refined(
     goal, maps = 2 * seen.edges[edge, 1], itself(grid)
     for _ in range(seen.steps):
         y, x = i + float(down) * seen.inverse, j + float(right) * seen.inverse
-        down += known(sampled(seen.short, maps, 2 * seen.kinds, goal, y, x))
-        right += known(sampled(seen.short, maps, 2 * seen.kinds, goal + 1, y, x))
+        by = sampled_pair(seen.short, maps, 2 * seen.kinds, goal, y, x)
+        down, right = down + known(by[0]), right + known(by[1])
     return down, right
 
 
-@compiled
+@lean
 def _area(seen: Evidence, grid: Lattice, kind: int, y: float, x: float) -> float:
     """Area of the box that the middle offsets predict, in square pixels, with a floor.
 
@@ -95,76 +95,124 @@ def _area(seen: Evidence, grid: Lattice, kind: int, y: float, x: float) -> float
     return max(area, LEAST_SIDE_PX**2)
 
 
-@compiled
-def score(
-    seen: Evidence,
-    grid: Lattice,
-    votes: Tiles,
-    kind: int,
-    y: float,
-    x: float,
-    room: NDArray[np.float64],
-) -> float:
-    """Expected-OKS of a keypoint, in [0, 1].
+class Disk(NamedTuple):
+    """Room for the rows and the columns of a disk's cells: squared distances, and what they weigh.
 
-    room  (2, `SIDE`) for the columns of a tile; it is written over
+    All are written over by each `score`.
     """
+
+    down: NDArray[np.float64]
+    down_weight: NDArray[np.float64]
+    along: NDArray[np.float64]
+    along_weight: NDArray[np.float64]
+
+
+def disk(radius_px: float, stride: int) -> Disk:
+    """Room for disks of a radius on a grid."""
+    down, down_weight, along, along_weight = np.empty((4, 2 * int(radius_px / stride) + 5))
+    return Disk(down, down_weight, along, along_weight)
+
+
+@lean
+def score(
+    seen: Evidence, grid: Lattice, votes: Tiles, kind: int, y: float, x: float, room: Disk
+) -> float:
+    """Expected-OKS of a keypoint, in [0, 1]."""
     reach, pace = seen.radius_px / grid.stride, float(grid.stride)
     top, left = max(int(np.floor(y / pace - reach)), 0), max(int(np.floor(x / pace - reach)), 0)
     bottom = min(int(np.ceil(y / pace + reach)) + 1, grid.height)
     right = min(int(np.ceil(x / pace + reach)) + 1, grid.width)
     if top >= bottom or left >= right:
         return 0.0
-    total, expected = 0.0, 0.0
-    disk = y, x, pace, -1 / (2 * _area(seen, grid, kind, y, x) * seen.kappa**2), seen.radius_px**2
+    sharpness = 1 / (2 * _area(seen, grid, kind, y, x) * seen.kappa**2)
+    _weigh(y, top, bottom, pace, sharpness, room.down, room.down_weight)
+    _weigh(x, left, right, pace, sharpness, room.along, room.along_weight)
+    total, expected, box = 0.0, 0.0, (top, left, bottom, right)
     for across in range((left + 1) >> 4, (right >> 4) + 1):
         for down in range((top + 1) >> 4, (bottom >> 4) + 1):
-            number = votes.number[(kind * votes.down + down) * votes.across + across]
-            if number >= 0:
-                filled = votes.extent[number]
-                up, behind = down * SIDE - 1, across * SIDE - 1
-                rows = max(top, up), min(bottom, up + SIDE), int(filled[0])
-                columns = max(left, behind + filled[1]), min(right, behind + filled[2])
-                start = int(number) * TILE + SHORT - behind
-                sums = _in_tile(votes.pool, start, rows, columns, disk, room)
-                total, expected = total + sums[0], expected + sums[1]
+            sums = _in_tile(votes, kind, down, across, box, seen.radius_px**2, room)
+            total, expected = total + sums[0], expected + sums[1]
     if total <= 0:
         return 0.0
-    at = y / pace / grid.ratio, x / pace / grid.ratio
-    sure = known(sampled(seen.heat, grid, seen.kinds, kind, at[0], at[1]))
+    at_y, at_x = y / pace / grid.ratio, x / pace / grid.ratio
+    sure = known(sampled(seen.heat, grid, seen.kinds, kind, at_y, at_x))
     return float(sure) * expected / total
 
 
-@compiled
+@lean
 def _in_tile(
-    pool: NDArray[np.float32],
-    start: int,
-    rows: tuple[int, int, int],
-    columns: tuple[int, int],
-    disk: tuple[float, float, float, float, float],
-    room: NDArray[np.float64],
+    votes: Tiles,
+    kind: int,
+    down: int,
+    across: int,
+    box: tuple[int, int, int, int],
+    most: float,
+    room: Disk,
 ) -> tuple[float, float]:
     """Votes of a tile's cells in a disk, and the same weighted by how near they are.
 
-    rows  the first and the one behind the last, and bits of those of the tile that hold votes
-    disk  y, x, pixels of a cell, what squared distances are weighted by, and the largest of these
+    box   first row and column of the disk, and those behind the last
+    most  the largest squared distance
     """
-    y, x, pace, sharpness, most = disk
     total, expected = 0.0, 0.0
-    if rows[2]:
-        for j in range(columns[0], columns[1]):
-            room[0, j - columns[0]] = (j * pace - x) ** 2
-            room[1, j - columns[0]] = np.exp(room[0, j - columns[0]] * sharpness)
-    for i in range(rows[0], rows[1]):
-        if rows[2] >> ((i + 1) & 15) & 1 == 0:
-            continue
-        down, line = (i * pace - y) ** 2, start + ((i + 1) & 15) * ROW
-        all_votes, weighted = 0.0, 0.0
-        for j in range(columns[0], columns[1]):
-            height = float(pool[np.uint64(line + j)])
-            height = height if room[0, j - columns[0]] <= most - down else 0.0
-            all_votes += height
-            weighted += height * room[1, j - columns[0]]
-        if all_votes > 0:
-            total, expected = total + all_votes, expected + weighted * np.exp(down * sharpness)
+    number = int(votes.number[(kind * votes.down + down) * votes.across + across])
+    up, behind = down * SIDE - 1, across * SIDE - 1
+    if number >= 0 and votes.extent[number, 0]:
+        first = max(box[1], behind + int(votes.extent[number, 1]))
+        stop = min(box[3], behind + int(votes.extent[number, 2]))
+        for i in range(max(box[0], up), min(box[2], up + SIDE)):
+            if votes.extent[number, 0] >> (i - up) & 1:
+                at = number * TILE + SHORT + (i - up) * ROW + first - behind
+                least, free = first - box[1], most - room.down[i - box[0]]
+                sums = _in_row(votes.pool, at, least, stop - box[1], free, room)
+                total += sums[0]
+                expected += sums[1] * room.down_weight[i - box[0]]
     return total, expected
+
+
+@summing
+def _in_row(
+    pool: NDArray[np.float32], at: int, first: int, stop: int, most: float, room: Disk
+) -> tuple[float, float]:
+    """Votes from one in the pool on that are near enough, and the same weighted.
+
+    They are those of columns `first` to `stop` of the disk.
+    """
+    total, expected = 0.0, 0.0
+    for n in range(np.uint64(first), np.uint64(max(first, stop))):
+        height = float(pool[np.uint64(at) + n - np.uint64(first)])
+        height = height if room.along[n] <= most else 0.0
+        total += height
+        expected += height * room.along_weight[n]
+    return total, expected
+
+
+@lean
+def _weigh(
+    place: float,
+    first: int,
+    stop: int,
+    pace: float,
+    sharpness: float,
+    squares: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> None:
+    """Squared distances of cells along a side from a place, and exp(-sharpness * square) of each.
+
+    That of a cell is that of its neighbour times a factor, which shrinks by one factor from cell
+    to cell: so outwards from the cell that is nearest.
+    """
+    for n in range(np.uint64(stop - first)):
+        squares[n] = (np.float64(np.int64(n) + first) * pace - place) ** 2
+    nearest = min(max(int(place / pace + 0.5), first), stop - 1)
+    shrink, off = np.exp(-2 * pace * pace * sharpness), nearest * pace - place
+    weights[nearest - first] = np.exp(-off * off * sharpness)
+    for way in (-1, 1):
+        weight = weights[nearest - first]
+        step = np.exp(-(pace + 2 * way * off) * pace * sharpness)
+        n = nearest + way
+        while first <= n < stop:
+            weight *= step
+            step *= shrink
+            weights[n - first] = weight
+            n += way

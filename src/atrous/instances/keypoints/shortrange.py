@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 from atrous.instances.keypoints import hough, splat
 from atrous.instances.keypoints.hough import Ballots, Tiles
 from atrous.instances.keypoints.lattice import Lattice, between, ends, place_of, plane
@@ -19,7 +19,7 @@ from atrous.instances.keypoints.splat import Room
 _ZERO, _ONE, _HUGE = np.float32(0), np.float32(1), np.float32(1e30)
 _NEXT, _TWO = np.uint64(1), np.uint64(2)
 ROOM = 1024
-_ROOM = np.uint64(ROOM)
+_ROOM, _NOTHING, _EIGHT = np.uint64(ROOM), np.uint64(0), np.uint64(8)
 
 
 def cast(
@@ -50,19 +50,27 @@ def _cast_cells(
     inverse: np.float32,
 ) -> None:
     """`cast` on the maps' own grid."""
-    found, counts = _warm(heat, grid, kinds, least)
+    found = _warm(heat, grid, kinds, least)
     places, weights = np.zeros(2 * ROOM, np.float32), np.zeros(ROOM, np.float32)
-    room = hough.ballots(ROOM)
-    for kind in range(kinds):
-        for first in range(0, counts[kind], ROOM):
-            count = np.uint64(min(ROOM, counts[kind] - first))
-            for n in range(count):
-                cell = int(found[kind, np.uint64(first) + n])
-                (row, column), at = place_of(grid, cell), np.uint64(cell * kinds + kind)
-                weights[n] = heat[at] if _ZERO < heat[at] < _HUGE else _ZERO
-                places[n] = np.float32(row) + short[_TWO * at] * inverse
-                places[n + _ROOM] = np.float32(column) + short[_TWO * at + _NEXT] * inverse
-            _flush(votes, kind, 1, places, weights, room, int(count))
+    before, room = np.zeros(ROOM, np.int32), hough.ballots(ROOM)
+    for first in range(0, found.size, ROOM):
+        count = np.uint64(min(ROOM, found.size - first))
+        for n in range(count):
+            at = np.uint64(found[np.uint64(first) + n])
+            cell, kind = _part(at, kinds)
+            row, column = place_of(grid, cell)
+            weights[n] = heat[at] if _ZERO < heat[at] < _HUGE else _ZERO
+            places[n] = np.float32(row) + short[_TWO * at] * inverse
+            places[n + _ROOM] = np.float32(column) + short[_TWO * at + _NEXT] * inverse
+            before[n] = hough.first_tile(votes, kind)
+        _flush(votes, 1, places, weights, before, room, int(count))
+
+
+@lean
+def _part(at: np.uint64, kinds: int) -> tuple[int, int]:
+    """The cell of a channel of heat, and its kind."""
+    cell = int((float(at) + 0.5) * (1.0 / kinds))
+    return cell, int(at) - cell * kinds
 
 
 @compiled
@@ -75,76 +83,75 @@ def _cast_blocks(
     least: np.float32,
     inverse: np.float32,
 ) -> None:
-    """`cast` on a finer grid than that of the maps, many blocks of a kind together."""
-    found, counts = _warm(heat, grid, kinds, least)
+    """`cast` on a finer grid than that of the maps, many blocks together."""
+    found = _warm(heat, grid, kinds, least)
     space, warmth = splat.room(grid.ratio), np.zeros(4 * splat.LANES, np.float32)
     size = grid.ratio * grid.ratio
     places, weights = np.zeros(2 * size, np.float32), np.zeros(size, np.float32)
-    room = hough.ballots(size)
-    for kind in range(kinds):
-        for first in range(0, counts[kind], splat.LANES):
-            blocks = found[kind, first : min(first + splat.LANES, counts[kind])]
-            whole = _ready(heat, short, grid, kinds, kind, blocks, inverse, space, warmth)
-            _weigh(space, warmth, least, whole)
-            splat.cast(votes, kind, hough.SHORT, grid.ratio, space, whole)
-            for n in range(blocks.size - whole):
-                i, j = place_of(grid, int(blocks[n]))
-                count = _gather(
-                    heat, short, grid, kinds, kind, i, j, least, inverse, places, weights
-                )
-                _flush(votes, kind, grid.ratio, places, weights, room, int(count))
+    before, room = np.zeros(size, np.int32), hough.ballots(size)
+    for first in range(0, found.size, splat.LANES):
+        blocks = found[first : min(first + splat.LANES, found.size)]
+        whole = _ready(heat, short, grid, votes, kinds, blocks, inverse, space, warmth)
+        _weigh(space, warmth, least, whole)
+        splat.cast(votes, hough.SHORT, grid.ratio, space, whole)
+        for n in range(blocks.size - whole):
+            at = np.uint64(blocks[n])
+            before[:] = hough.first_tile(votes, _part(at, kinds)[1])
+            count = _gather(heat, short, grid, kinds, at, least, inverse, places, weights)
+            _flush(votes, grid.ratio, places, weights, before, room, int(count))
 
 
 @compiled
 def _warm(
     heat: NDArray[np.float32], grid: Lattice, kinds: int, least: np.float32
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The blocks (kinds, n) with a warm cell at a corner, and how many there are of each kind.
+) -> NDArray[np.int32]:
+    """The blocks with a warm cell at a corner, by the channel of heat at their first cell.
 
     On the maps' own grid a block is a cell, and has no other corner.
     """
-    line, size = np.uint64(grid.columns * kinds), grid.columns * kinds
-    found, counts = np.empty((kinds, grid.rows * grid.columns), np.int32), np.zeros(kinds, np.int64)
+    line, size, count = np.uint64(grid.columns * kinds), grid.columns * kinds, 0
+    found = np.empty(grid.rows * size + 1, np.int32)
     warm = np.zeros((size + kinds + 7) // 8 * 8, np.uint8)
+    words, most = warm.view(np.uint64), min(grid.columns, -(-grid.width // grid.ratio)) * kinds
     for i in range(min(grid.rows, -(-grid.height // grid.ratio))):
         is_wide = grid.ratio > 1 and i + 1 < grid.rows
         below = line if is_wide else np.uint64(0)
         _mark(heat, np.uint64(i) * line, below, least, warm[:size])
         for n in range(np.uint64(size if grid.ratio > 1 else 0)):
             warm[n] |= warm[n + np.uint64(kinds)]
-        most = min(grid.columns, -(-grid.width // grid.ratio)) * kinds
-        _list(warm, most, kinds, i * grid.columns, found, counts)
-    return found, counts
+        warm[most:] = 0
+        count = _list(warm, words, i * size, found, count)
+    return found[:count]
 
 
-@compiled
+@lean
 def _list(
     warm: NDArray[np.uint8],
-    most: int,
-    kinds: int,
+    words: NDArray[np.uint64],
     first: int,
     found: NDArray[np.int32],
-    counts: NDArray[np.int64],
-) -> None:
-    """Adds what is marked in a row to the list of its kind; eight marks are passed over at once."""
-    words, none, per_kind = warm.view(np.uint64), np.uint64(0), 1.0 / kinds
-    for word in range((most + 7) // 8):
-        if words[word] != none:
-            for n in range(word * 8, min((word + 1) * 8, most)):
-                if warm[n]:
-                    column = int((n + 0.5) * per_kind)
-                    kind = n - column * kinds
-                    found[kind, counts[kind]] = first + column
-                    counts[kind] += 1
+    count: int,
+) -> int:
+    """Adds what is marked in a row to the list; eight marks are passed over at once.
+
+    Of eight with any mark each is written, and only those that are marked are counted.
+    """
+    end = np.uint64(count)
+    for word in range(np.uint64(words.size)):
+        if words[word] != _NOTHING:
+            for n in range(word * _EIGHT, word * _EIGHT + _EIGHT):
+                found[end] = np.int32(first) + np.int32(n)
+                end += np.uint64(warm[n] != 0)
+    return int(end)
 
 
-@compiled
+@lean
 def _ready(
     heat: NDArray[np.float32],
     short: NDArray[np.float32],
     grid: Lattice,
+    votes: Tiles,
     kinds: int,
-    kind: int,
     blocks: NDArray[np.int32],
     inverse: np.float32,
     space: Room,
@@ -157,9 +164,9 @@ def _ready(
     near, line = np.uint64(kinds), np.uint64(grid.columns * kinds)
     terms, lanes, n, odd = space.terms, np.uint64(splat.LANES), np.uint64(0), 0
     for place in range(blocks.size):
-        block = int(blocks[place])
+        at, total = np.uint64(blocks[place]), _HUGE
+        block, kind = _part(at, kinds)
         i, j = place_of(grid, block)
-        at, total = np.uint64(block * kinds + kind), _HUGE
         if (i + 1) * grid.ratio <= grid.height and (j + 1) * grid.ratio <= grid.width:
             a, b, c, d = plane(heat, at, line, near, _ONE)
             y0, y1, y2, y3 = plane(short, _TWO * at, _TWO * line, _TWO * near, inverse)
@@ -174,14 +181,15 @@ def _ready(
             terms[n + 6 * lanes], terms[n + 7 * lanes] = x2 + _ONE, x3
             warmth[n], warmth[n + lanes] = a, b
             warmth[n + 2 * lanes], warmth[n + 3 * lanes] = c, d
+            space.before[n] = hough.first_tile(votes, kind)
             n += _NEXT
         else:
-            blocks[odd] = block
+            blocks[odd] = blocks[place]
             odd += 1
     return int(n)
 
 
-@compiled
+@lean
 def _weigh(space: Room, warmth: NDArray[np.float32], least: np.float32, count: int) -> None:
     """The heat of all cells of blocks, 0 for what is not warm."""
     lanes = np.uint64(splat.LANES)
@@ -194,7 +202,7 @@ def _weigh(space: Room, warmth: NDArray[np.float32], least: np.float32, count: i
             space.weights[first + n] = heat if (heat >= least) & (heat > _ZERO) else _ZERO
 
 
-@compiled
+@lean
 def _mark(
     heat: NDArray[np.float32],
     at: np.uint64,
@@ -207,38 +215,36 @@ def _mark(
         warm[n] = np.uint8(heat[at + n] >= least) + np.uint8(heat[at + n + below] >= least)
 
 
-@compiled
+@lean
 def _flush(
     votes: Tiles,
-    kind: int,
     ratio: int,
     places: NDArray[np.float32],
     weights: NDArray[np.float32],
+    before: NDArray[np.int32],
     room: Ballots,
     count: int,
 ) -> None:
     """Casts the votes that were gathered."""
     y, x = np.uint64(0), np.uint64(weights.size)
-    hough.share(votes, kind, ratio, places, y, x, weights, count, room)
+    hough.share(votes, ratio, places, y, x, weights, before, count, room)
     hough.cast(votes, hough.SHORT, room, count)
 
 
-@compiled
+@lean
 def _gather(
     heat: NDArray[np.float32],
     short: NDArray[np.float32],
     grid: Lattice,
     kinds: int,
-    kind: int,
-    i: int,
-    j: int,
+    at: np.uint64,
     least: np.float32,
     inverse: np.float32,
     places: NDArray[np.float32],
     weights: NDArray[np.float32],
 ) -> np.uint64:
     """Gathers the votes of the cells in one block; how many there are."""
-    at, ratio = np.uint64((i * grid.columns + j) * kinds + kind), grid.ratio
+    (i, j), ratio = place_of(grid, _part(at, kinds)[0]), grid.ratio
     step = np.float32(1 / ratio)
     near = np.uint64(kinds if j + 1 < grid.columns else 0)
     line = np.uint64(grid.columns * kinds if i + 1 < grid.rows else 0)

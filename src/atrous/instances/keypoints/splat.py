@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 from atrous.instances.keypoints import hough
 from atrous.instances.keypoints.hough import CELLS, ROW, TILE, Ballots, Tiles, ballots, taken
 
@@ -33,7 +33,9 @@ class Room(NamedTuple):
     parts    (2, cells of a block) how far each lies down and along, of a block's side
     sums     (NINE * LANES,) and anchor (LANES,): what is cast, and where the nine cells begin,
              -1 for a block that does not fit
-    places   y and x that the cells of such blocks point to, with `strong` (n,), and ballots for n
+    before   (LANES,) the first tile of the kind that each block votes for
+    places   y and x that the cells of such blocks point to, with `strong` and `origin` (n,), their
+             weights and `before`, and ballots for n
     """
 
     terms: NDArray[np.float32]
@@ -41,8 +43,10 @@ class Room(NamedTuple):
     parts: NDArray[np.float32]
     sums: NDArray[np.float32]
     anchor: NDArray[np.int32]
+    before: NDArray[np.int32]
     places: NDArray[np.float32]
     strong: NDArray[np.float32]
+    origin: NDArray[np.int32]
     ballots: Ballots
 
 
@@ -58,26 +62,28 @@ def room(ratio: int) -> Room:
         parts,
         np.zeros(NINE * LANES, np.float32),
         np.zeros(LANES, np.int32),
+        np.zeros(LANES, np.int32),
         np.zeros(2 * size, np.float32),
         np.zeros(size, np.float32),
+        np.zeros(size, np.int32),
         ballots(size),
     )
 
 
-@compiled
-def cast(votes: Tiles, kind: int, plane: int, ratio: int, space: Room, count: int) -> None:
+@lean
+def cast(votes: Tiles, plane: int, ratio: int, space: Room, count: int) -> None:
     """Casts the votes of the first `count` blocks."""
     _pad(space, count)
-    _anchor(votes, kind, ratio, space)
+    _anchor(votes, ratio, space)
     _add(space)
     _put(votes, plane, space, count)
     single = _scatter(space, count)
-    x = np.uint64(space.strong.size)
-    hough.share(votes, kind, 1, space.places, np.uint64(0), x, space.strong, single, space.ballots)
+    to = np.uint64(0), np.uint64(space.strong.size)
+    hough.share(votes, 1, space.places, *to, space.strong, space.origin, single, space.ballots)
     hough.cast(votes, plane, space.ballots, single)
 
 
-@compiled
+@lean
 def _pad(space: Room, count: int) -> None:
     """Terms for the lanes behind the first `count`: loops of a fixed length are quicker."""
     for n in range(np.uint64(count), _LANES):
@@ -85,8 +91,8 @@ def _pad(space: Room, count: int) -> None:
             space.terms[n + term * _LANES] = _ZERO
 
 
-@compiled
-def _anchor(votes: Tiles, kind: int, ratio: int, space: Room) -> None:
+@lean
+def _anchor(votes: Tiles, ratio: int, space: Room) -> None:
     """Finds the nine cells of each block, and brings its terms to cells behind the first.
 
     Those of a block that does not fit are brought to cells of the grid.
@@ -94,7 +100,7 @@ def _anchor(votes: Tiles, kind: int, ratio: int, space: Room) -> None:
     terms, anchor = space.terms, space.anchor
     scale, edge = np.float32(ratio), np.float32((ratio - 1) / ratio)
     high, wide = np.float32(votes.height + 1), np.float32(votes.width + 1)
-    before, across = np.int32(kind * votes.down * votes.across), np.int32(votes.across)
+    before, across = space.before, np.int32(votes.across)
     for n in range(_LANES):
         y0, y1 = terms[n] * scale + _ONE, terms[n + _LANES] * scale
         y2, y3 = terms[n + 2 * LANES] * scale, terms[n + 3 * LANES] * scale
@@ -109,7 +115,7 @@ def _anchor(votes: Tiles, kind: int, ratio: int, space: Room) -> None:
         u, v = np.float32(i), np.float32(j)
         fits = falls & (bottom < u + _TWO) & (right < v + _TWO)
         u, v = (u if fits else _ONE), (v if fits else _ONE)
-        tile = before + np.int32(i >> 4) * across + np.int32(j >> 4)
+        tile = before[n] + np.int32(i >> 4) * across + np.int32(j >> 4)
         place = np.int32(tile * CELLS) + np.int32((i & 15) * ROW) + np.int32(j & 15)
         anchor[n] = place if fits else np.int32(-1)
         terms[n], terms[n + 4 * LANES] = y0 - u, x0 - v
@@ -117,7 +123,7 @@ def _anchor(votes: Tiles, kind: int, ratio: int, space: Room) -> None:
         terms[n + 5 * LANES], terms[n + 6 * LANES], terms[n + 7 * LANES] = x1, x2, x3
 
 
-@compiled
+@lean
 def _add(space: Room) -> None:
     """The votes for the nine cells of each block."""
     terms, weights, sums = space.terms, space.weights, space.sums
@@ -148,7 +154,7 @@ def _add(space: Room) -> None:
             sums[n + 8 * LANES] += r * c
 
 
-@compiled
+@lean
 def _put(votes: Tiles, plane: int, space: Room, count: int) -> None:
     """Puts the sums into tiles."""
     sums, pool = space.sums, votes.pool
@@ -167,7 +173,7 @@ def _put(votes: Tiles, plane: int, space: Room, count: int) -> None:
             pool[line], pool[line + np.uint64(1)], pool[line + np.uint64(2)] = a, b, c
 
 
-@compiled
+@lean
 def _scatter(space: Room, count: int) -> int:
     """Readies the votes that have any weight of blocks that do not fit; how many there are."""
     terms, found, cells = space.terms, np.uint64(0), np.uint64(space.parts.shape[1])
@@ -195,6 +201,7 @@ def _scatter(space: Room, count: int) -> int:
         for cell in range(cells):
             weight, at = space.weights[cell * _LANES + n], first + cell
             strong[found], places[found] = weight, places[at]
+            space.origin[found] = space.before[n]
             places[found + behind] = places[at + behind]
             found += _NEXT if weight > _ZERO else _NONE
     return int(found)
