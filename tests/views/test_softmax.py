@@ -6,15 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atrous.nn.resample import sample_grid
-from atrous.views.softmax import BLOCK_PX, best_classes
+from atrous.views.mixing import BLOCK_PX
+from atrous.views.softmax import best_classes
 
 
 def best_of(
-    logits: np.ndarray, rows: np.ndarray, columns: np.ndarray
+    logits: np.ndarray, rows: np.ndarray, columns: np.ndarray, threads: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     shape = (len(rows), len(columns))
     classes, sure = np.empty(shape, np.uint8), np.empty(shape, np.float32)
-    best_classes(logits, rows, columns, out=(classes, sure))
+    best_classes(logits, rows, columns, out=(classes, sure), threads=threads)
     return classes, sure
 
 
@@ -46,6 +47,35 @@ def test_classes_and_probabilities_are_those_of_upsampled_logits(
     assert np.abs(chosen - expected.max(axis=0)).max() < 1e-5
 
 
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(2, 5),
+    st.sampled_from([3, 4, 7, 8, 16]),
+    st.sampled_from([1.0, 20.0, 45.0, 300.0]),
+    st.booleans(),
+)
+def test_rows_that_lie_evenly_have_the_classes_and_probabilities_of_any_others(
+    seed: int, cells: int, zoom: int, scale: float, is_whole: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=scale, size=(cells, 3, 6)).astype(np.float32)
+    rows = np.arange((cells - 1) * zoom + 1) / zoom + (0 if is_whole else 0.4 / zoom)
+    best, sure = best_of(logits, rows, np.arange(9) / 4)
+    one = [best_of(logits, rows[i : i + 1], np.arange(9) / 4) for i in range(len(rows))]
+    assert (best == np.concatenate([b for b, _ in one])).all()
+    assert np.abs(sure - np.concatenate([s for _, s in one])).max() < 2e-6 + 5e-7 * scale
+    expected = plain(logits, np.minimum(rows, cells - 1), np.arange(9) / 4).amax(dim=0).numpy()
+    assert np.abs(sure - expected).max() < 1e-4
+
+
+def test_threads_change_no_answer() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(scale=3, size=(51, 71, 40)).astype(np.float32)
+    rows, columns = np.arange(403) / 8, np.arange(281) / 4
+    for one, all_ in zip(*(best_of(logits, rows, columns, n) for n in (1, 3)), strict=True):
+        assert (one == all_).all()
+
+
 def test_rows_longer_than_a_block_and_falling_columns_are_right_too() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(scale=3, size=(3, 90, 4)).astype(np.float32)
@@ -70,3 +100,13 @@ def test_what_is_not_finite_is_void_where_it_reaches_and_nowhere_else() -> None:
         assert best.tolist() == [[255, 255, 0, 0, 0]]
         assert sure[0, :2].tolist() == [0, 0]
         assert (sure[0, 2:] > 0.3).all()
+
+
+def test_what_is_not_finite_is_void_in_even_rows_too() -> None:
+    for broken in (np.nan, np.inf, -np.inf):
+        logits = np.zeros((4, 1, 3), np.float32)
+        logits[0, 0, 1] = broken
+        best, sure = best_of(logits, np.arange(13) / 4, np.zeros(1))
+        assert best[:, 0].tolist() == [255] * 4 + [0] * 9
+        assert (sure[:4, 0] == 0).all()
+        assert (sure[4:, 0] > 0.3).all()

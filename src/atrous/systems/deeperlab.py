@@ -238,8 +238,9 @@ class DeeperLab(nn.Module):
         semantic, confidence = classify(views, image, labels=self.labels)
         stride = min(self.fusion.decode_stride, views[0].maps.stride)
         grid = Grid.of(seen.resized_hw, stride=stride)
-        is_same = grid.shape == image.shape and seen.resized_hw == seen.image_hw
-        classes = semantic if is_same else classify(views, grid, labels=self.labels)[0]
+        classes: ClassMap = semantic[::stride, ::stride]
+        if seen.resized_hw != seen.image_hw:  # else cells of the grid are pixels of the image
+            classes, _ = classify(views, grid, labels=self.labels)
         rows, columns = image.moved(seen.resized_hw)
         scene = self._scene(views, classes, stride)
         found, cells = stages.decode(scene)

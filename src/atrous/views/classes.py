@@ -46,6 +46,7 @@ def _classified(
             maps[0].float().permute(1, 2, 0).numpy(),
             *views[0].cells(grid),
             out=(classes, confidence),
+            threads=torch.get_num_threads(),
         )
         return classes, confidence
     found, sure = best(views, grid, void=labels.void, twin_logits=twin_logits)

@@ -1,27 +1,26 @@
 """The best class and its probability of bilinearly upsampled logits, which never exist as a whole.
 
-Logits of a coarse row are upsampled along it once; each row that is wanted mixes two of these in
-blocks short enough for the cache: once for the best class, once for the sum of exponentials.
+Logits of a coarse row are upsampled along it once; the rows that are wanted between two of these
+are mixed of them, in blocks that are short enough for the cache.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
-from atrous.compiled import compiled
+from atrous.compiled import compiled, lean
 from atrous.types import ClassMap, FloatMap
+from atrous.views.mixing import BLOCK_PX, ROWS, TOTAL, block_room, work_out
 
-BLOCK_PX = 256
 _BLOCK = np.uint64(BLOCK_PX)  # unsigned: an index that may be negative hinders whole vectors
-_LEAST = np.float32(-87.0)
-_LOG2_E = np.float32(1.4426950408889634)
-_HALF, _ONE = np.float32(0.5), np.float32(1.0)
-_C1, _C2, _C3 = np.float32(0.6931471806), np.float32(0.2402265070), np.float32(0.0555041087)
-_C4, _C5, _C6 = np.float32(0.0096181291), np.float32(0.0013333558), np.float32(0.00015403530)
-_NEXT = np.uint64(1)
-_BIAS = np.int32(127)
-_MANTISSA_BITS = np.int32(23)
+_EVEN = np.float32(2.5e-7)
+_ZERO, _NEXT = np.float32(0), np.uint64(1)
+_WORTH = 1 << 22
+"""Logits to mix from which on threads are worth their while."""
 
 
 def best_classes(
@@ -30,6 +29,7 @@ def best_classes(
     columns: NDArray[np.float64],
     *,
     out: tuple[ClassMap, FloatMap],
+    threads: int = 1,
 ) -> None:
     """Fills `out` with the best class and its softmax probability (m, n) at each row and column.
 
@@ -37,7 +37,8 @@ def best_classes(
     rows    (m,) rising, columns (n,), in cells of the logits; those outside move to the border
 
     Of equally good classes the first counts. Where a logit is NaN or infinite the class is the
-    largest number of its type, void, and the probability 0. Probabilities are exact to about 1e-6.
+    largest number of its type, void, and the probability 0. Probabilities are exact to about 1e-6,
+    where logits change by tens from cell to cell to 1e-5. Threads change no answer.
 
     Source: DeepLabv3, section 4.1 (upsampled logits).
     """
@@ -45,8 +46,24 @@ def best_classes(
         _split(at, n) for at, n in zip((rows, columns), logits.shape[:2], strict=True)
     )
     logits = np.ascontiguousarray(logits, dtype=np.float32)
-    void = np.iinfo(out[0].dtype).max
-    _fill(logits, up, down, left.astype(np.uint64), right, *out, void)
+    void, across = np.iinfo(out[0].dtype).max, left.astype(np.uint64)
+
+    def fill(part: slice) -> None:
+        _fill(logits, up[part], down[part], across, right, out[0][part], out[1][part], void)
+
+    parts = _parts(up, threads if len(rows) * len(columns) * logits.shape[2] > _WORTH else 1)
+    if len(parts) == 1:
+        fill(parts[0])
+    else:
+        with ThreadPoolExecutor(len(parts)) as pool:
+            list(pool.map(fill, parts))
+
+
+def _parts(up: NDArray[np.int64], count: int) -> list[slice]:
+    """Rows in so many parts or fewer, cut where another cell begins, so that no answer changes."""
+    cuts = np.searchsorted(up, up[np.arange(count) * len(up) // count])
+    places = [*np.unique(cuts).tolist(), len(up)]
+    return [slice(*pair) for pair in pairwise(places)]
 
 
 def _split(at: NDArray[np.float64], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -70,12 +87,11 @@ def _fill(
     """Fills classes and confidence, row by row; `up` must not fall."""
     height, width, count = logits.shape
     plane = np.empty((count, width), np.float32)
+    room = block_room()
     above = np.empty((count, len(left)), np.float32)
     below = np.empty((count, len(left)), np.float32)
-    best, top = np.empty(BLOCK_PX, np.int32), np.empty(BLOCK_PX, np.float32)
-    total = np.empty(BLOCK_PX, np.float32)
-    wide, held = np.uint64(len(left)), np.int64(-2)
-    for i in range(len(up)):
+    i, wide, held = 0, np.uint64(len(left)), np.int64(-2)
+    while i < len(up):
         if up[i] != held:
             if up[i] == held + 1:
                 above, below = below, above
@@ -83,18 +99,33 @@ def _fill(
                 _stretch(logits, up[i], left, right, plane, above)
             _stretch(logits, min(up[i] + 1, height - 1), left, right, plane, below)
             held = up[i]
+        rows = _together(up, down, i)
         for first in range(0, len(left), BLOCK_PX):
             start = np.uint64(first)
             size = min(_BLOCK, wide - start)
-            _best(above, below, down[i], start, size, best, top)
-            _sum(above, below, down[i], start, size, top, total)
-            for x in range(size):
-                finite = total[x] >= _HALF
-                classes[i, start + x] = best[x] if finite else void
-                confidence[i, start + x] = _ONE / total[x] if finite else np.float32(0)
+            work_out(above, below, down[i : i + rows], start, size, room)
+            for row in range(rows):
+                at = np.uint64(row) * _BLOCK
+                for x in range(size):
+                    sure = room.space[TOTAL + at + x]
+                    confidence[i + row, start + x] = sure
+                    classes[i + row, start + x] = room.best[at + x] if sure > _ZERO else void
+        i += rows
 
 
-@compiled
+@lean
+def _together(up: NDArray[np.int64], down: NDArray[np.float32], i: int) -> int:
+    """How many rows from one on lie evenly between the same rows of cells: `ROWS`, or one."""
+    if i + ROWS > len(up) or up[i + ROWS - 1] != up[i]:
+        return 1
+    step = down[i + 1] - down[i]
+    for n in range(1, ROWS):
+        if abs(down[i] + np.float32(n) * step - down[i + n]) > _EVEN:
+            return 1
+    return ROWS
+
+
+@lean
 def _stretch(
     logits: FloatMap,
     row: int,
@@ -114,56 +145,3 @@ def _stretch(
             low = plane[c, left[x]]
             high = plane[c, min(left[x] + _NEXT, last)]
             out[c, x] = low + right[x] * (high - low)
-
-
-@compiled
-def _best(
-    above: FloatMap,
-    below: FloatMap,
-    share: np.float32,
-    start: np.uint64,
-    size: np.uint64,
-    best: NDArray[np.int32],
-    top: NDArray[np.float32],
-) -> None:
-    """The largest logit of each pixel of a block, and the first class that has it."""
-    best[:size] = 0
-    top[:size] = -np.inf
-    for c in range(above.shape[0]):
-        for x in range(size):
-            low = above[c, start + x]
-            value = low + share * (below[c, start + x] - low)
-            more = value > top[x]
-            best[x] = np.int32(c) if more else best[x]
-            top[x] = value if more else top[x]
-
-
-@compiled
-def _sum(
-    above: FloatMap,
-    below: FloatMap,
-    share: np.float32,
-    start: np.uint64,
-    size: np.uint64,
-    top: NDArray[np.float32],
-    total: NDArray[np.float32],
-) -> None:
-    """The sum of exp(logit - top) of each pixel of a block; NaN where a logit is not finite.
-
-    exp(v) = 2^n 2^t with n whole and |t| <= 1/2; 2^n is made of bits, 2^t is a polynomial.
-    """
-    powers, parts = np.empty(BLOCK_PX, np.int32), np.empty(BLOCK_PX, np.float32)
-    floats = powers.view(np.float32)
-    total[:size] = 0
-    for c in range(above.shape[0]):
-        for x in range(size):
-            low = above[c, start + x]
-            value = low + share * (below[c, start + x] - low) - top[x]
-            scaled = max(value, _LEAST) * _LOG2_E
-            whole = np.int32(scaled - _HALF)
-            powers[x] = (whole + _BIAS) << _MANTISSA_BITS
-            t = scaled - np.float32(whole)
-            p = _C3 + t * (_C4 + t * (_C5 + t * _C6))
-            parts[x] = _ONE + t * (_C1 + t * (_C2 + t * p)) + (value - value)
-        for x in range(size):
-            total[x] += parts[x] * floats[x]
