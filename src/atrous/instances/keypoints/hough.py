@@ -20,7 +20,7 @@ SIDE, ROW, CELLS = 16, 18, 512
 PLANE, TILE = ROW * ROW, 2 * ROW * ROW
 SHORT, LONG = 0, PLANE
 _RIGHT, _BELOW, _BOTH, _ROW = (np.uint64(n) for n in (1, ROW, ROW + 1, ROW))
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO, _ONE, _CELLS = np.float32(0), np.float32(1), np.uint64(CELLS)
 
 
 class Tiles(NamedTuple):
@@ -135,30 +135,26 @@ def share(
 
 @lean
 def cast(votes: Tiles, plane: int, room: Ballots, count: int) -> None:
-    """Puts `count` votes into tiles.
-
-    Neighbours often vote for the same cells: their votes are added up before they are put there.
-    """
+    """Puts `count` votes into tiles."""
     pool, number, shares, cell = votes.pool, votes.number, room.shares, room.cell
-    n, end, second = np.uint64(0), np.uint64(count), np.uint64(room.cell.size)
+    second = np.uint64(room.cell.size)
     third, fourth = second + second, second + second + second
-    while n < end:
-        here, a, b, c, d = cell[n], _ZERO, _ZERO, _ZERO, _ZERO
-        while n < end and cell[n] == here:
-            a, b = a + shares[n], b + shares[n + second]
-            c, d, n = c + shares[n + third], d + shares[n + fourth], n + _RIGHT
+    for n in range(np.uint64(count)):
+        a, b = shares[n], shares[n + second]
+        c, d = shares[n + third], shares[n + fourth]
         if a + b + c + d > _ZERO:
-            place = int(here // CELLS)
-            tile = int(number[np.uint64(place)])
+            here = np.uint64(cell[n])
+            place = here // _CELLS
+            tile = int(number[place])
             if tile < 0:
-                tile = taken(votes, place)
-            at = np.uint64(tile * TILE + plane + here % CELLS)
+                tile = taken(votes, int(place))
+            at = np.uint64(tile * TILE + plane) + here % _CELLS
             p, q = pool[at] + a, pool[at + _RIGHT] + b
             r, s = pool[at + _BELOW] + c, pool[at + _BOTH] + d
             pool[at], pool[at + _RIGHT], pool[at + _BELOW], pool[at + _BOTH] = p, q, r, s
 
 
-@compiled
+@lean
 def settle(votes: Tiles, disk: float, by_short: float, by_long: float) -> None:
     """Divides all votes by a disk's cells and puts the fused ones in place of the long-range ones.
 
@@ -172,29 +168,29 @@ def settle(votes: Tiles, disk: float, by_short: float, by_long: float) -> None:
     for number in range(votes.used[0]):
         short = votes.pool[number * TILE : number * TILE + PLANE]
         fused = votes.pool[number * TILE + PLANE : (number + 1) * TILE]
-        for n in range(PLANE):
+        for n in range(np.uint64(PLANE)):
             short[n] *= scale
             wide = fused[n] * scale
             fused[n] = short_share * short[n] + long_share * (wide if wide < top else top)
         _measure(short, votes.extent[number])
 
 
-@compiled
+@lean
 def _measure(plane: NDArray[np.float32], extent: NDArray[np.int32]) -> None:
     """Where the votes in a tile are: rows as bits, the first column, and that behind the last."""
-    extent[0], extent[1], extent[2] = 0, SIDE, 0
-    columns = np.zeros(SIDE, np.int32)
-    for i in range(SIDE):
-        count = np.int32(0)
+    rows, columns = np.int32(0), np.int32(0)
+    for i in range(np.uint64(SIDE)):
+        here = np.int32(0)
         for j in range(np.uint64(SIDE)):
-            there = np.int32(plane[np.uint64(i * ROW) + j] > _ZERO)
-            columns[j] |= there
-            count += there
-        if count:
-            extent[0] |= np.int32(1 << i)
-    for j in range(SIDE):
-        if columns[j]:
-            extent[1], extent[2] = min(extent[1], np.int32(j)), np.int32(j + 1)
+            here |= np.int32(np.int32(plane[i * _ROW + j] > _ZERO) << np.int32(j))
+        columns |= here
+        rows |= np.int32(np.int32(here != 0) << np.int32(i))
+    first, stop = SIDE if columns == 0 else 0, 0
+    while columns >> first & 1 == 0 and first < SIDE:
+        first += 1
+    while columns >> stop:
+        stop += 1
+    extent[0], extent[1], extent[2] = rows, first, stop
 
 
 @lean
