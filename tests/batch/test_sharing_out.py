@@ -174,6 +174,33 @@ def test_a_journal_begun_anew_is_read_from_its_beginning_though_it_is_longer(
     reader.close()
 
 
+def test_what_a_journal_held_that_is_gone_is_to_be_done_again(tmp_path: Path) -> None:
+    inputs, out = photos(tmp_path, 4), tmp_path / "out"
+    all_of(2, inputs, out)
+    other = shelf_in(out, rank=1, size=2).journal
+    other.add(Ended("bad", (0, 0), 1.0, problem="bad"))
+    other.close()
+    reader = shelf_in(out).journal
+    assert "bad" in reader.ended
+    (out / "panoptic.1.jsonl").unlink()
+    reader.refresh()
+    assert set(reader.known) == {"p00", "p02"}
+    assert set(reader.done) == {source_of(inputs[0]), source_of(inputs[2])}
+    assert not reader.ended
+    reader.close()
+
+
+def test_a_line_that_says_nothing_and_a_folder_named_so_are_passed_over(tmp_path: Path) -> None:
+    inputs, out = photos(tmp_path, 2), tmp_path / "out"
+    parse(inputs, out, Share())
+    with (out / "panoptic.jsonl").open("a") as journal:
+        journal.write("[" * 100_000 + "\n")
+    (out / "panoptic.3.jsonl").mkdir()
+    reader = shelf_in(out).journal
+    assert set(reader.known) == {"p00", "p01"}
+    reader.close()
+
+
 def test_a_share_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)

@@ -68,6 +68,24 @@ def test_rows_that_lie_evenly_have_the_classes_and_probabilities_of_any_others(
     assert np.abs(sure - expected).max() < 1e-4
 
 
+def test_no_probability_is_above_one_where_the_network_is_sure() -> None:
+    rng = np.random.default_rng(0)
+    classes = np.kron(rng.integers(0, 19, (5, 9)), np.ones((8, 8), int))
+    logits = (np.eye(19)[classes] * 20 + rng.normal(size=(*classes.shape, 19))).astype(np.float32)
+    for zoom in (4, 8, 16):
+        _, sure = best_of(logits, np.arange(39 * zoom + 1) / zoom, np.arange(285) / 4)
+        assert 0.999 < sure.max() <= 1
+
+
+def test_probabilities_do_not_depend_on_how_steeply_all_logits_fall_or_rise() -> None:
+    for drop in (-1000, -200, -110, 110, 120, 140, 200, 1000):
+        logits = np.zeros((2, 1, 2), np.float32)
+        logits[0, 0], logits[1, 0] = (0, -1), (-drop, -drop - 1)
+        best, sure = best_of(logits, np.arange(5) / 4, np.zeros(1))
+        assert (best == 0).all()
+        assert np.abs(sure - 0.7310586).max() < 1e-4
+
+
 def test_threads_change_no_answer() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(scale=3, size=(51, 71, 40)).astype(np.float32)

@@ -101,7 +101,11 @@ class Journal:
     def refresh(self) -> None:
         """Reads what all have written since."""
         with self._lock:
-            for path in journals(self.folder):
+            there = journals(self.folder)
+            for path in self._tails.keys() - {*there, self._own}:
+                del self._tails[path]
+                self._drop(path)
+            for path in there:
                 was_read, tail = path in self._tails, self._tails.setdefault(path, Tail(path))
                 for place, line in tail.lines():
                     if was_read and place == 0:
@@ -216,15 +220,17 @@ class Journal:
                 path.unlink(missing_ok=True)
 
     def _drop(self, path: Path) -> None:
-        """Forgets what a journal held that is begun anew."""
+        """Forgets what a journal held that is begun anew, or gone."""
         self.known = {name: line for name, line in self.known.items() if line.journal != path}
-        self.done = {source: where for source, where in self.done.items() if where != path}
+        held = {source for source, where in self.done.items() if where == path}
+        self.ended = {source: line for source, line in self.ended.items() if source not in held}
+        self.done = {source: where for source, where in self.done.items() if source not in held}
         if reader := self._readers.pop(path, None):
             reader.close()
 
     def _take(self, path: Path, place: int, line: bytes) -> None:
         """Remembers a line, but for what is torn or made otherwise."""
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
             data = json.loads(line)
             if "made" in data:
                 is_foreign = data["made"] != self._made.key
@@ -263,7 +269,8 @@ class Journal:
 def journals(folder: Path) -> list[Path]:
     """The journals in a folder, none if there is no such folder."""
     with suppress(FileNotFoundError, NotADirectoryError):
-        return sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
+        named = (path for path in folder.iterdir() if NAME.fullmatch(path.name))
+        return sorted(path for path in named if path.is_file())
     return []
 
 

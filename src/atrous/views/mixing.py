@@ -155,7 +155,8 @@ def _sum_all(
     """`_sum` of `ROWS` rows; whether it can be relied on.
 
     Logits count from the highest of all rows, which is in the first or the last one. They cannot
-    be relied on where one is so low that its exponential says nothing of the next row's.
+    be relied on where one is so low that its exponential says nothing of the next row's, or where
+    all of a row are.
     """
     space, bits = room.space, room.bits
     for x in range(size):
@@ -208,11 +209,14 @@ def _divide(size: np.uint64, room: Room) -> bool:
     for row in range(np.uint64(ROWS)):
         top, total = _TOP + row * _BLOCK, TOTAL + row * _BLOCK
         for x in range(size):
-            bits[x], space[_FIRST + x] = _exp(space[top + x] - space[x])
+            fall = space[top + x] - space[x]
+            space[_LOW + x] = min(space[_LOW + x], fall)
+            bits[x], space[_FIRST + x] = _exp(fall)
         for x in range(size):
             whole = space[total + x]
             sure = space[_FIRST + x] * powers[x] / (whole if whole != _ZERO else _ONE)
-            space[total + x] = sure if sure > _ZERO else _ZERO
+            sure = sure if sure > _ZERO else _ZERO
+            space[total + x] = sure if sure < _ONE else _ONE
     for x in range(size):
         least = min(least, space[_LOW + x])
     return bool(least > _FAR)
