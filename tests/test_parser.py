@@ -17,7 +17,7 @@ from atrous.formats import read_panoptic
 from atrous.instances.keypoints import KeypointNumbers
 from atrous.parser import Parser
 from atrous.recipes import find
-from atrous.recipes.recipe import views_of
+from atrous.recipes.described import views_of
 from atrous.run.checkpoint import read_header, read_weights, write_model
 from atrous.run.predict import Views
 from atrous.types import BadInput, Image
@@ -31,6 +31,29 @@ def photo() -> Image:
 @pytest.fixture(scope="module")
 def parser(tiny_model: Path) -> Parser:
     return atrous.load(tiny_model, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("fusion", "radius_px", -1),
+        ("fusion", "radius_px", "wide"),
+        ("network", "decoder_width", -3),
+        ("network", "output_stride", 7),
+        ("input", "scale", [0, 0, 0]),
+        ("views", "scales", [0]),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_in_one_line(
+    tiny_model: Path, tmp_path: Path, part: str, name: str, value: object
+) -> None:
+    header, path = read_header(tiny_model), tmp_path / "odd.safetensors"
+    header[part] = {**header.get(part, {}), name: value}
+    del header["format"]
+    write_model(path, dict(read_weights(tiny_model)), header)
+    with pytest.raises(BadInput, match=r"save it again|scale") as told:
+        atrous.load(path, device="cpu")
+    assert "\n" not in str(told.value)
 
 
 def test_every_kind_of_image_gives_the_same_result(

@@ -20,7 +20,7 @@ from atrous.data.transforms import InputRule
 from atrous.formats import from_pillow, read_image
 from atrous.instances.cleaning import check_cleaning, cleaned
 from atrous.labels import LabelSpace
-from atrous.recipes.recipe import system_of, views_of
+from atrous.recipes.described import system_of, views_of
 from atrous.result import Result
 from atrous.run.checkpoint import Header, read_header, read_weights
 from atrous.run.predict import Eye, Network, Views, frames_of

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from atrous.convert import Converted, convert
 from atrous.labels import unnamed
 from atrous.nn.mobilenet import units
-from atrous.recipes.recipe import system_of
+from atrous.recipes.described import system_of
 from atrous.run.checkpoint import read_header, read_weights
 from atrous.systems import AnySystem
 from atrous.systems.deeplabv3 import DeepLabv3, DeepLabv3Network

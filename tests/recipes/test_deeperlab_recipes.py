@@ -7,7 +7,8 @@ from atrous.labels import unnamed
 from atrous.recipes import deeperlab, deeperlab_ablations
 from atrous.recipes.deeperlab import LIGHT, WIDER, X71
 from atrous.recipes.deeperlab_ablations import FULL, K5_ASPP, LOSSES, XCEPTIONS
-from atrous.recipes.recipe import Recipe, revive
+from atrous.recipes.described import revive
+from atrous.recipes.recipe import Recipe
 from atrous.systems.deeperlab import DeeperLab, DeeperLabNetwork
 
 OLD = {

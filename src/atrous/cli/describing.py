@@ -61,7 +61,7 @@ def counted(header: dict[str, Any], size: int) -> dict[str, Any]:
     import torch
 
     from atrous.nn.anatomy import anatomy, receptive_field
-    from atrous.recipes.recipe import system_of
+    from atrous.recipes.described import system_of
 
     with torch.device("meta"):
         system, _ = system_of(header)

@@ -18,12 +18,10 @@ from atrous.run.checkpoint import Header
 from atrous.run.predict import Views
 from atrous.run.settings import TrainSettings
 from atrous.systems import (
-    KINDS,
     AnyFusion,
     AnyLoss,
     AnyNetwork,
     AnySystem,
-    Kind,
     build,
     described,
     keep_learnt,
@@ -146,54 +144,6 @@ def _require_same_weights(first: AnySystem, then: AnySystem, *, name: str) -> No
             f"recipe {name}: the stage after it has other weights: {other[0]} is {here}, then "
             f"{there}: set both alike, such as network.backbone and then.network.backbone"
         )
-
-
-def system_of(header: Header) -> tuple[AnySystem, InputRule]:
-    """The untrained system that a model file describes, and its input rule.
-
-    Raises: BadInput if the file holds a system that this version does not know.
-    """
-    kind, network = _kind_in(header)
-    built = build(
-        revive(kind.network, network),
-        LabelSpace.from_json(header["labels"]),
-        fusion=fusion_of(header),
-    )
-    return built, revive(InputRule, header["input"])
-
-
-def fusion_of(header: Header) -> AnyFusion:
-    """The fusion numbers of a model file."""
-    kind, _ = _kind_in(header)
-    return revive(kind.fusion, header["fusion"]) if kind.fusion else None
-
-
-def views_of(header: Header) -> Views:
-    """In which views a model sees an image where nothing else is asked for."""
-    return revive(Views, header.get("views", {}))
-
-
-def _kind_in(header: Header) -> tuple[Kind, dict[str, Any]]:
-    network = dict(header.get("network", {}))
-    name = network.pop("system", None)
-    if name is None:
-        raise BadInput("the file holds weights alone, no network: train from it by --init")
-    for kind in KINDS:
-        if kind.name == name:
-            return kind, network
-    raise BadInput(f"this version knows no system {name!r}: update atrous")
-
-
-def revive(kind: type[T], data: Mapping[str, Any]) -> T:
-    """A dataclass from plain data; lists become tuples.
-
-    Raises: BadInput for a field that the class does not have.
-    """
-    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(data) - known)
-    if unknown:
-        raise BadInput(f"the model has {unknown}, which this version does not know: update atrous")
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
 
 
 def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:

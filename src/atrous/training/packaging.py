@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atrous.formats import read_json
-from atrous.recipes.recipe import fusion_of
+from atrous.recipes.described import fusion_of
 from atrous.run.checkpoint import half, read_header, read_weights, write_model
 from atrous.run.states import read_state, states
 from atrous.systems import AnyFusion
