@@ -41,6 +41,7 @@ def parser(tiny_model: Path) -> Parser:
         ("network", "decoder_width", -3),
         ("network", "output_stride", 7),
         ("input", "scale", [0, 0, 0]),
+        ("input", "mean", None),
         ("views", "scales", [0]),
     ],
 )
@@ -51,7 +52,7 @@ def test_a_model_that_cannot_be_is_refused_in_one_line(
     header[part] = {**header.get(part, {}), name: value}
     del header["format"]
     write_model(path, dict(read_weights(tiny_model)), header)
-    with pytest.raises(BadInput, match=r"save it again|scale") as told:
+    with pytest.raises(BadInput, match=r"save it again|scale|input.mean") as told:
         atrous.load(path, device="cpu")
     assert "\n" not in str(told.value)
 

@@ -22,7 +22,7 @@ class InputRule:
     square        they are padded to longest_side x longest_side at least, as some public networks
                   with image pooling were trained
 
-    Raises: BadInput for a scale of 0.
+    Raises: BadInput for a scale of 0, and for what is not three numbers.
     """
 
     mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
@@ -37,6 +37,8 @@ class InputRule:
             value = getattr(self, name)
             if isinstance(value, int | float):
                 object.__setattr__(self, name, (float(value),) * 3)
+            elif not isinstance(value, tuple) or len(value) != 3:
+                raise BadInput(f"input.{name} is {value}: give a number, or three")
         if 0 in self.scale:
             raise BadInput(f"input.scale is {self.scale}: levels are divided by it: give no 0")
 
